@@ -1,0 +1,1 @@
+"""What every room shares and that does no I/O: errors, identifiers, units, time."""

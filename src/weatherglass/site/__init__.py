@@ -1,0 +1,1 @@
+"""What the cloud should be, pure."""
