@@ -1,0 +1,1 @@
+"""Samples → log → head → chunks; the series index; PromQL."""
