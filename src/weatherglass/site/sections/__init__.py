@@ -1,0 +1,1 @@
+"""One module a section of the declaration, each with a `SECTION`; found by listing this package."""
