@@ -21,7 +21,9 @@ class Actions:
         """Offer `action`; `doc` is one sentence for people. Raises Conflict when the name is taken."""
         with self._lock:
             if action in self._actions:
-                raise Conflict(f"the action {action!r} is registered already", mend="give one of them another name")
+                raise Conflict(
+                    f"the action {action!r} is registered already", mend="give one of them another name"
+                )
             self._actions[action] = handler, doc
 
     def ask(self, request: Request) -> Outcome:

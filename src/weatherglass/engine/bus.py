@@ -19,7 +19,9 @@ class LocalBus:
         """`depth`: messages a subscription holds before it loses its oldest."""
         self._depth = depth
         self._lock = threading.Lock()
-        self._subscriptions: tuple[_LocalSubscription, ...] = ()  # replaced, never changed: publish takes no lock
+        self._subscriptions: tuple[
+            _LocalSubscription, ...
+        ] = ()  # replaced, never changed: publish takes no lock
 
     def publish(self, topic: str, body: Mapping[str, Any]) -> None:
         """Never blocks; callable from any thread. `body` must not be changed afterwards."""
