@@ -1,0 +1,1 @@
+"""The inventory's migrations, one a file, in order of their numbers."""
