@@ -364,6 +364,12 @@ class Log:
         with self._changed:
             return sum(segment.length for segment in self._segments)
 
+    @property
+    def segments(self) -> list[tuple[int, int]]:
+        """(first offset, bytes) of every segment, oldest first."""
+        with self._changed:
+            return [(segment.base, segment.length) for segment in self._segments]
+
     def replay(self, start: int = 0) -> Iterator[tuple[int, bytes]]:
         """(offset, record) from `start`, or from the oldest that is left, to the last one acknowledged.
 

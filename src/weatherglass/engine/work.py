@@ -77,6 +77,7 @@ class _Host:
     def finish(self, final: WorkResult) -> None:
         item = self.todo.pop(final.key)
         item.final = final
+        self.done.pop(final.key, None)  # an earlier one of the same key; the newest goes last
         self.done[final.key] = item
         while len(self.done) > _REMEMBERED:
             self.done.popitem(last=False)
@@ -230,7 +231,7 @@ class Queues:
             item = queue.item(result.key)
             if item is None and result.offset >= queue.log.next:
                 raise NotFound(f"{host} was given no work at offset {result.offset}")
-            if item is None or item.final is not None:
+            if item is None or item.final is not None or result.offset < item.offset:
                 return
             if result.status == "progress":
                 item.progress.append(result)
