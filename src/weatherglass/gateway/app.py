@@ -1,0 +1,94 @@
+"""The application: protocol modules in a table, wrapped in what holds for every request.
+
+From outside in: counting, headers, errors, bounds, who asks, then the routes. `house/` includes the portal's
+router after; a room to come adds its protocol module to PROTOCOLS.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from weatherglass import __version__
+from weatherglass.base.errors import Invalid, NotFound, Problem, WeatherglassError
+from weatherglass.gateway import agent, auth, prometheus, selfmetrics
+from weatherglass.gateway.context import Context
+from weatherglass.gateway.errors import Errors, WrongMethod, answer
+from weatherglass.gateway.headers import SecurityHeaders
+from weatherglass.gateway.limits import Limits
+from weatherglass.gateway.rooms import Rooms
+
+PROTOCOLS: list[Callable[[Context], Iterable[BaseRoute]]] = [prometheus.routes, agent.routes]
+"""One function a protocol: a context in, its routes out."""
+
+
+def create_app(rooms: Rooms) -> FastAPI:
+    """Every protocol over `rooms`. The app's `state.context` is what a router mounted later may use."""
+    context, counts = Context.of(rooms), selfmetrics.Counts()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        tasks = [asyncio.create_task(counts.watch_lag())]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+
+    app = FastAPI(
+        title="Weatherglass",
+        version=__version__,
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+        exception_handlers={HTTPException: _http_exception, RequestValidationError: _validation},
+    )
+    app.state.context = context
+    app.router.redirect_slashes = False
+    app.router.routes.extend(selfmetrics.routes(context, counts))
+    app.router.routes.extend(auth.routes(rooms.identity, context.pool))
+    for protocol in PROTOCOLS:
+        app.router.routes.extend(protocol(context))
+    app.add_middleware(auth.Auth, identity=rooms.identity, pool=context.pool)
+    app.add_middleware(Limits)
+    app.add_middleware(Errors)
+    app.add_middleware(SecurityHeaders)
+    app.add_middleware(selfmetrics.Counted, counts=counts)
+    return app
+
+
+async def _http_exception(request: Request, raised: Exception) -> Response:
+    """What the router itself refuses: no such path, no such method."""
+    status = getattr(raised, "status_code", 500)
+    error: WeatherglassError
+    if status == 404:
+        error = NotFound(f"there is nothing at {request.url.path}", where=request.url.path)
+    elif status == 405:
+        error = WrongMethod(f"{request.method} is not spoken at {request.url.path}")
+    else:
+        error = Invalid(str(getattr(raised, "detail", "the request cannot be read")))
+    response = answer(error, request.url.path)
+    for name, value in (getattr(raised, "headers", None) or {}).items():
+        response.headers[name] = value
+    return response
+
+
+async def _validation(request: Request, raised: Exception) -> Response:
+    """Parameters that FastAPI could not read, as problems with their paths."""
+    found = raised.errors() if isinstance(raised, RequestValidationError) else []
+    problems = [Problem(str(one["msg"]), ".".join(str(part) for part in one["loc"])) for one in found] or [
+        Problem("the request cannot be read")
+    ]
+    first = problems[0]
+    return answer(Invalid(first.message, where=first.where, problems=problems), request.url.path)

@@ -1,0 +1,1 @@
+"""Identity's tables, in order (see `engine.tables` for the form)."""
