@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from weatherglass.logs.framing import Framer
 
 CASES = sorted((Path(__file__).parent / "cases" / "framing").glob("*.txt"))
