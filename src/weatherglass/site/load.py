@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -14,6 +15,7 @@ from weatherglass.site.section import LATER, Context, all_sections
 from weatherglass.site.tree import MAX_BYTES, Node, compose
 
 MAX_FILES = 2000
+_PLACE = re.compile(r"(.*?):(\d+)")
 INCLUDE = ListOf(Scalar(beside, {"type": "string"}, "a file beside this one"), single=True)
 
 
@@ -91,9 +93,14 @@ def _start(file: str) -> Node:
 
 
 def _invalid(problems: list[Problem]) -> Invalid:
-    found = list(dict.fromkeys(problems))
+    found = sorted(dict.fromkeys(problems), key=_line)
     head = found[0]
     return Invalid(head.message, where=head.where, mend=head.mend, problems=found)
+
+
+def _line(problem: Problem) -> tuple[str, int]:
+    form = _PLACE.match(problem.where)
+    return (form[1], int(form[2])) if form else ("", 0)
 
 
 def _gather(sources: _Sources, main: str, report: Report) -> dict[str, At]:

@@ -36,6 +36,8 @@ class Context:
         known = set(self.names.get(section, ())) | set(self.values.get(section) or ())
         if name in known:
             return name in self.values[section]
+        if path.endswith("]") and path not in self.report.places:
+            path = path.rpartition("[")[0]  # a list of one, written without brackets
         kind = section.removesuffix("s")
         self.report.add(path, f"there is no {kind} {name}", near(name, known))
         return False

@@ -60,6 +60,9 @@ def compose(text: str, file: str) -> Node | None:
         ) from error
 
 
+_QUOTES = ("'", '"', "|", ">")
+
+
 class _Composer:
     def __init__(self, file: str) -> None:
         self.file = file
@@ -79,7 +82,7 @@ class _Composer:
                 case yaml.ScalarEvent():
                     if event.tag and event.tag not in ("!", "tag:yaml.org,2002:str"):
                         raise self._refuse(f"the tag {event.tag}", line, "leave the tag out")
-                    node = Node("scalar", self.file, line, text=event.value, quoted=event.style is not None)
+                    node = Node("scalar", self.file, line, text=event.value, quoted=event.style in _QUOTES)
                     if event.anchor:
                         self.anchors[event.anchor] = node
                     self._add(node, line)

@@ -51,6 +51,10 @@ def _finish(context: Context) -> dict[str, Host]:
     for pattern, written in context.values["hosts"].items():
         path = f"hosts.{pattern}"
         names = expand(pattern)
+        for number, role in enumerate(written.roles):
+            context.refer(f"{path}.roles[{number}]", "roles", role)
+        for number, zone in enumerate(written.zone):
+            context.refer(f"{path}.zone[{number}]", "zones", zone)
         try:
             spread = expand(written.address)
         except ValueError as error:
@@ -63,10 +67,6 @@ def _finish(context: Context) -> dict[str, Host]:
                 f"give the range [1..{len(names)}], or one like it, in both",
             )
             continue
-        for number, role in enumerate(written.roles):
-            context.refer(f"{path}.roles[{number}]", "roles", role)
-        for number, zone in enumerate(written.zone):
-            context.refer(f"{path}.zone[{number}]", "zones", zone)
         for number, (name, address) in enumerate(zip(names, spread, strict=True)):
             if name in hosts:
                 context.report.add(path, f"the host {name} is there twice", "keep one of them")

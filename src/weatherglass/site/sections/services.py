@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from typing import Any
 
@@ -20,7 +21,6 @@ from weatherglass.site.fields import (
     Scalar,
     beside,
     choice,
-    near,
     plain_name,
     whole,
 )
@@ -147,7 +147,7 @@ def _finish(context: Context) -> dict[str, Service]:
         if written["runtime"] == "process" and not written["command"]:
             context.report.add(path, "a process needs a command", "give command:")
         for number, needed in enumerate(written["needs"]):
-            context.refer(_single(context, f"{path}.needs", number), "services", needed)
+            context.refer(f"{path}.needs[{number}]", "services", needed)
         image = written["image"]
         if image and not set(image) & set(":/@"):
             context.refer(f"{path}.image", "images", image)
@@ -164,10 +164,6 @@ def _finish(context: Context) -> dict[str, Service]:
     _ports(context, services)
     _secrets(context, services)
     return services
-
-
-def _single(context: Context, path: str, number: int) -> str:
-    return f"{path}[{number}]" if f"{path}[{number}]" in context.report.places else path
 
 
 def _replicas(context: Context, name: str, written: dict[str, Any]) -> tuple[Replica, ...]:
@@ -228,7 +224,7 @@ def _cycles(context: Context, services: dict[str, Service]) -> None:
             if name in trail:
                 shown = "→".join([*trail[trail.index(name) :], name])
                 context.report.add(
-                    f"services.{name}.needs", f"{shown} is a cycle", "take one of the needs out"
+                    f"services.{trail[-1]}.needs", f"{shown} is a cycle", "take one of the needs out"
                 )
                 done.update(trail)
                 break
@@ -268,18 +264,13 @@ def _secrets(context: Context, services: dict[str, Service]) -> None:
             used.update(_SECRET.findall(text))
     for service in services.values():
         password = service.probe.password if service.probe else ""
-        guess = near(password, used) if password and password not in used else ""
-        if service.probe and guess.startswith("did you mean") and _slip(password, guess):
+        close = difflib.get_close_matches(password, sorted(used), n=1, cutoff=0.85)
+        if service.probe and close and password not in used:
             context.report.add(
                 f"services.{service.name}.probe.{service.probe.kind}.password",
                 f"no service uses the secret {password}",
-                guess,
+                f"did you mean {close[0]}?",
             )
-
-
-def _slip(given: str, guess: str) -> bool:
-    meant = guess.removeprefix("did you mean ").removesuffix("?")
-    return abs(len(meant) - len(given)) <= 1 and sorted(meant)[:-2] == sorted(given)[:-2]
 
 
 def _entities(site: Site) -> tuple[list[Entity], list[Edge]]:
