@@ -57,13 +57,19 @@ class At(NamedTuple):
     node: Node
     path: str
     report: Report
+    place: str = ""  # of the key; that of the node where there is none
 
     def bad(self, message: str, mend: str = "") -> Any:
-        self.report.add(self.path, message, mend, self.node)
+        where = self.place or f"{self.node.file}:{self.node.line}"
+        self.report.problems.append(Problem(message, f"{where}.{self.path}" if self.path else where, mend))
         return BAD
 
-    def key(self, name: str, node: Node) -> At:
-        return At(node, f"{self.path}.{name}" if self.path else name, self.report).noted()
+    def key(self, key: Node, node: Node) -> At:
+        """What stands behind a key; its place is the key's line."""
+        path = f"{self.path}.{key.text}" if self.path else key.text
+        place = f"{key.file}:{key.line}"
+        self.report.places.setdefault(path, place)
+        return At(node, path, self.report, place)
 
     def item(self, number: int, node: Node) -> At:
         return At(node, f"{self.path}[{number}]", self.report).noted()
@@ -91,7 +97,7 @@ class At(NamedTuple):
                 )
                 continue
             lines[key.text] = key.line
-            found[key.text] = self.key(key.text, value)
+            found[key.text] = self.key(key, value)
         return found
 
 
