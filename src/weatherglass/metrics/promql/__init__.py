@@ -1,0 +1,7 @@
+"""PromQL: text → tokens → typed tree → (series × steps) arrays. Pure: the store is a function handed in."""
+
+from weatherglass.metrics.promql.evaluate import evaluate
+from weatherglass.metrics.promql.functions import FUNCTIONS
+from weatherglass.metrics.promql.parser import parse
+
+__all__ = ["FUNCTIONS", "evaluate", "parse"]

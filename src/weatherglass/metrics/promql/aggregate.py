@@ -1,0 +1,187 @@
+"""Aggregation operators: a table of how each folds the members of a group, step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from weatherglass.base.errors import Invalid
+from weatherglass.engine.protocols import Labels
+from weatherglass.metrics.promql.ast import ValueType
+from weatherglass.metrics.promql.over_time import quantile
+from weatherglass.metrics.promql.vector import Vector, drop, keep, unite, with_label
+from weatherglass.metrics.types import BoolArray, FloatArray, Int64Array
+
+
+class Group(NamedTuple):
+    """The members of every group: `of[i]` is the group of series i; rows are sorted by group, `starts` cut them."""
+
+    values: FloatArray
+    present: BoolArray
+    of: Int64Array
+    starts: Int64Array
+
+
+Fold = Callable[[Group], FloatArray]
+
+
+class Aggregator(NamedTuple):
+    """One operator: its parameter's type if it takes one, how it folds (None: see `aggregate`), what it says."""
+
+    parameter: ValueType | None
+    fold: Fold | None
+    doc: str
+
+
+def _add(g: Group, values: FloatArray) -> FloatArray:
+    return np.add.reduceat(np.where(g.present, values, 0.0), g.starts, axis=0)
+
+
+def _count(g: Group) -> FloatArray:
+    return np.add.reduceat(g.present.astype(np.float64), g.starts, axis=0)
+
+
+def _sum(g: Group) -> FloatArray:
+    return _add(g, g.values)
+
+
+def _avg(g: Group) -> FloatArray:
+    n = _count(g)
+    out = _sum(g) / n
+    return np.where(np.isinf(out), _add(g, g.values / n[g.of]), out)  # the sum overflowed; the mean need not
+
+
+def _extreme(g: Group, ufunc: np.ufunc) -> FloatArray:
+    return np.asarray(ufunc.reduceat(np.where(g.present, g.values, np.nan), g.starts, axis=0))
+
+
+def _variance(g: Group) -> FloatArray:
+    n = _count(g)
+    mean = _sum(g) / n
+    return _add(g, (g.values - mean[g.of]) ** 2) / n
+
+
+AGGREGATORS: dict[str, Aggregator] = {
+    "sum": Aggregator(None, _sum, "Sum over the group."),
+    "avg": Aggregator(None, _avg, "Arithmetic mean over the group."),
+    "count": Aggregator(None, _count, "Number of series in the group."),
+    "min": Aggregator(None, lambda g: _extreme(g, np.fmin), "Smallest value in the group."),
+    "max": Aggregator(None, lambda g: _extreme(g, np.fmax), "Largest value in the group."),
+    "group": Aggregator(None, lambda g: np.ones((len(g.starts), g.values.shape[1])), "1 for each group."),
+    "stddev": Aggregator(
+        None, lambda g: np.sqrt(_variance(g)), "Population standard deviation over the group."
+    ),
+    "stdvar": Aggregator(None, _variance, "Population variance over the group."),
+    "quantile": Aggregator(ValueType.SCALAR, None, "The φ-quantile (0 ≤ φ ≤ 1) over the group."),
+    "topk": Aggregator(ValueType.SCALAR, None, "The k largest series of each group, as they are."),
+    "bottomk": Aggregator(ValueType.SCALAR, None, "The k smallest series of each group, as they are."),
+    "count_values": Aggregator(ValueType.STRING, None, "How many series of the group have each value."),
+}
+
+
+def aggregate(
+    op: str, vector: Vector, labels: tuple[str, ...], *, without: bool, parameter: FloatArray | str | None
+) -> Vector:
+    """`op by|without (labels) (vector)`; `parameter` is (n_steps,) or the label of count_values."""
+    steps = vector.values.shape[1]
+    if not vector.labels:
+        return Vector.empty(steps)
+    keys: dict[Labels, int] = {}
+    cut = (lambda one: drop(one, {*labels, "__name__"})) if without else (lambda one: keep(one, labels))
+    of = np.fromiter(
+        (keys.setdefault(cut(one), len(keys)) for one in vector.labels), np.int64, len(vector.labels)
+    )
+    if op == "count_values":
+        return _count_values(vector, list(keys), of, str(parameter))
+    order = np.argsort(of, kind="stable")
+    of = of[order]
+    starts = np.flatnonzero(np.diff(of, prepend=-1))
+    g = Group(vector.values[order], vector.present[order], of, starts)
+    if op in ("topk", "bottomk"):
+        assert isinstance(parameter, np.ndarray)
+        return _top(vector, order, g, parameter, largest=op == "topk")
+    present = np.logical_or.reduceat(g.present, starts, axis=0)
+    with np.errstate(all="ignore"):
+        fold = AGGREGATORS[op].fold
+        if fold is not None:
+            values = fold(g)
+        else:
+            assert isinstance(parameter, np.ndarray)
+            values = _quantile(g, parameter, len(keys), steps)
+    return Vector(list(keys), np.where(present, values, 0.0), present)
+
+
+def _quantile(g: Group, q: FloatArray, groups: int, steps: int) -> FloatArray:
+    out = np.zeros((groups, steps))
+    bounds = [*g.starts, len(g.of)]
+    for k in range(groups):
+        members = slice(bounds[k], bounds[k + 1])
+        values, present = g.values[members].T, g.present[members].T
+        if (q == q[0]).all():
+            out[k] = quantile(float(q[0]), values, present)
+        else:
+            for step in range(steps):
+                out[k, step] = quantile(float(q[step]), values[step : step + 1], present[step : step + 1])[0]
+    return out
+
+
+def _top(vector: Vector, order: Int64Array, g: Group, k: FloatArray, *, largest: bool) -> Vector:
+    if np.isnan(k).any():
+        raise Invalid("Parameter value is NaN")
+    chosen = np.zeros(vector.present.shape, np.bool_)
+    bounds = [*g.starts, len(g.of)]
+    for i in range(len(g.starts)):
+        members = slice(bounds[i], bounds[i + 1])
+        values, present = g.values[members], g.present[members]
+        # Absent last, NaN next to last, in either direction.
+        key = np.where(np.isnan(values), np.inf, -values if largest else values)
+        place = np.lexsort(
+            (np.arange(len(key))[:, None] + np.zeros_like(key), np.isnan(values), key, ~present), axis=0
+        )
+        rank = np.empty_like(place)
+        np.put_along_axis(rank, place, np.arange(len(key))[:, None] + np.zeros_like(place), axis=0)
+        chosen[order[members]] = present & (rank < np.clip(k, 0, len(key)))
+    rows = chosen.any(axis=1)
+    kept = np.flatnonzero(rows)
+    if vector.values.shape[1] == 1:  # an instant query answers in order of value
+        value = vector.values[kept, 0]
+        kept = kept[np.lexsort((-value if largest else value, np.isnan(value)))]
+    return Vector([vector.labels[i] for i in kept], vector.values[kept], chosen[kept])
+
+
+def _count_values(vector: Vector, keys: list[Labels], of: Int64Array, label: str) -> Vector:
+    rows: dict[Labels, int] = {}
+    counts: list[FloatArray] = []
+    steps = vector.values.shape[1]
+    for i in range(len(vector.labels)):
+        for step in np.flatnonzero(vector.present[i]):
+            name = with_label(keys[of[i]], label, number(float(vector.values[i, step])))
+            row = rows.setdefault(name, len(rows))
+            if row == len(counts):
+                counts.append(np.zeros(steps))
+            counts[row][step] += 1
+    if not rows:
+        return Vector.empty(steps)
+    out = np.stack(counts)
+    return unite(list(rows), out, out > 0)
+
+
+def number(value: float) -> str:
+    """A float as Prometheus writes it: shortest that reads back, `NaN`, `+Inf`, `-Inf`."""
+    if np.isnan(value):
+        return "NaN"
+    if np.isinf(value):
+        return "+Inf" if value > 0 else "-Inf"
+    return (
+        np.format_float_positional(value, trim="-")
+        if 1e-4 <= abs(value) < 1e21 or value == 0
+        else _exponent(value)
+    )
+
+
+def _exponent(value: float) -> str:
+    mantissa, _, power = np.format_float_scientific(value, trim="-").partition("e")
+    sign, digits = power[0], power[1:].lstrip("0")
+    return f"{mantissa}e{sign}{digits:0>2}"

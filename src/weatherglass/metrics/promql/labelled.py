@@ -1,0 +1,247 @@
+"""Functions that look at labels, at whole vectors or at the clock: kernels of kind `labels` in `functions.py`.
+
+Each takes the running evaluation and the call, and gives a Vector, or (n_steps,) where it returns a scalar.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from weatherglass.base.errors import Invalid
+from weatherglass.engine.protocols import Labels
+from weatherglass.metrics.promql.ast import Call, Node, Selector, StringLiteral
+from weatherglass.metrics.promql.vector import Vector, drop, unite, with_label, without_name
+from weatherglass.metrics.types import BoolArray, FloatArray
+
+if TYPE_CHECKING:
+    from weatherglass.metrics.promql.evaluate import Evaluation
+
+_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+
+
+def _text(node: Node) -> str:
+    assert isinstance(node, StringLiteral)
+    return node.value
+
+
+def _equal_labels(node: Node) -> Labels:
+    """The labels that an `absent` can be sure of: those with exactly one `=` matcher."""
+    if not isinstance(node, Selector):
+        return ()
+    names = [m.name for m in node.matchers]
+    return tuple(
+        sorted(
+            (m.name, m.value)
+            for m in node.matchers
+            if m.op == "=" and m.name != "__name__" and m.value and names.count(m.name) == 1
+        )
+    )
+
+
+def absent(ev: Evaluation, call: Call) -> Vector:
+    there = ev.vector(call.args[0]).present.any(axis=0)
+    return Vector([_equal_labels(call.args[0])], np.ones((1, len(there))), ~there[None, :])
+
+
+def absent_over_time(ev: Evaluation, call: Call) -> Vector:
+    there = ev.windows(call.args[0]).some.any(axis=0)
+    return Vector([_equal_labels(call.args[0])], np.ones((1, ev.steps)), ~there[None, :])
+
+
+def scalar(ev: Evaluation, call: Call) -> FloatArray:
+    inner = ev.vector(call.args[0])
+    one = inner.present.sum(axis=0) == 1
+    return np.where(one, np.where(inner.present, inner.values, 0.0).sum(axis=0), np.nan)
+
+
+def vector(ev: Evaluation, call: Call) -> Vector:
+    return Vector([()], ev.scalar(call.args[0])[None, :], np.ones((1, ev.steps), np.bool_))
+
+
+def timestamp(ev: Evaluation, call: Call) -> Vector:
+    node = call.args[0]
+    if isinstance(node, Selector):
+        inner, times = ev.selector(node)
+        seconds = times / 1000.0
+    else:
+        inner = ev.vector(node)
+        seconds = np.broadcast_to(ev.at_ms / 1000.0, inner.values.shape)
+    return unite([without_name(one) for one in inner.labels], np.array(seconds), inner.present)
+
+
+def time(ev: Evaluation, call: Call) -> FloatArray:
+    return ev.at_ms / 1000.0
+
+
+def pi(ev: Evaluation, call: Call) -> FloatArray:
+    return np.full(ev.steps, np.pi)
+
+
+def date(field: Callable[[FloatArray], FloatArray]) -> Callable[[Evaluation, Call], Vector]:
+    def kernel(ev: Evaluation, call: Call) -> Vector:
+        if not call.args:
+            return Vector([()], field(ev.at_ms / 1000.0)[None, :], np.ones((1, ev.steps), np.bool_))
+        inner = ev.vector(call.args[0])
+        return unite([without_name(one) for one in inner.labels], field(inner.values), inner.present)
+
+    return kernel
+
+
+def clamp(ev: Evaluation, call: Call) -> Vector:
+    inner, low, high = ev.vector(call.args[0]), ev.scalar(call.args[1]), ev.scalar(call.args[2])
+    values = np.maximum(low, np.minimum(high, inner.values))
+    return unite([without_name(one) for one in inner.labels], values, inner.present & ~(low > high))
+
+
+def _ordered(inner: Vector, descending: bool) -> Vector:
+    if inner.values.shape[1] != 1:
+        return inner  # a range query's series have no order to give
+    value = inner.values[:, 0]
+    order = np.lexsort((-value if descending else value, np.isnan(value)))
+    return Vector([inner.labels[i] for i in order], inner.values[order], inner.present[order])
+
+
+def sort(ev: Evaluation, call: Call) -> Vector:
+    return _ordered(ev.vector(call.args[0]), descending=False)
+
+
+def sort_desc(ev: Evaluation, call: Call) -> Vector:
+    return _ordered(ev.vector(call.args[0]), descending=True)
+
+
+def _natural(text: str) -> list[tuple[int, int, str]]:
+    return [
+        (0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", text) if part
+    ]
+
+
+def _by_label(ev: Evaluation, call: Call, *, descending: bool) -> Vector:
+    inner = ev.vector(call.args[0])
+    names = [_text(node) for node in call.args[1:]]
+    sets = [dict(one) for one in inner.labels]
+    order = sorted(
+        range(len(sets)),
+        key=lambda i: ([_natural(sets[i].get(n, "")) for n in names], inner.labels[i]),
+        reverse=descending,
+    )
+    return Vector([inner.labels[i] for i in order], inner.values[order], inner.present[order])
+
+
+def sort_by_label(ev: Evaluation, call: Call) -> Vector:
+    return _by_label(ev, call, descending=False)
+
+
+def sort_by_label_desc(ev: Evaluation, call: Call) -> Vector:
+    return _by_label(ev, call, descending=True)
+
+
+def _destination(name: str, function: str) -> str:
+    if not _LABEL.fullmatch(name):
+        raise Invalid(
+            f"invalid destination label name in {function}(): {name}",
+            mend="a letter or _, then letters, digits, _",
+        )
+    return name
+
+
+def _go_template(replacement: str) -> Callable[[re.Match[str]], str]:
+    """Go's `$1`, `${name}`, `$$` in a replacement; an unknown group is empty."""
+    form = re.compile(r"\$(?:\$|\{(\w+)\}|(\w+))")
+
+    def group(match: re.Match[str], name: str) -> str:
+        try:
+            return match[int(name) if name.isdigit() else name] or ""
+        except IndexError:
+            return ""
+
+    def expand(match: re.Match[str]) -> str:
+        return form.sub(lambda m: "$" if m[0] == "$$" else group(match, m[1] or m[2]), replacement)
+
+    return expand
+
+
+def label_replace(ev: Evaluation, call: Call) -> Vector:
+    inner = ev.vector(call.args[0])
+    target, replacement, source, regex = (_text(node) for node in call.args[1:])
+    _destination(target, "label_replace")
+    try:
+        pattern = re.compile(regex, re.DOTALL)
+    except re.error as why:
+        raise Invalid(f"invalid regular expression in label_replace(): {regex}", mend=str(why)) from None
+    expand = _go_template(replacement)
+    labels = []
+    for one in inner.labels:
+        match = pattern.fullmatch(dict(one).get(source, ""))
+        labels.append(with_label(one, target, expand(match)) if match else one)
+    return unite(labels, inner.values, inner.present)
+
+
+def label_join(ev: Evaluation, call: Call) -> Vector:
+    inner = ev.vector(call.args[0])
+    target, separator, *sources = (_text(node) for node in call.args[1:])
+    _destination(target, "label_join")
+    labels = [
+        with_label(one, target, separator.join(dict(one).get(s, "") for s in sources)) for one in inner.labels
+    ]
+    return unite(labels, inner.values, inner.present)
+
+
+def histogram_quantile(ev: Evaluation, call: Call) -> Vector:
+    """Classic buckets: cumulative counts by `le`, linear inside the bucket that holds the rank."""
+    q, inner = ev.scalar(call.args[0]), ev.vector(call.args[1])
+    groups: dict[Labels, list[tuple[float, int]]] = {}
+    for i, one in enumerate(inner.labels):
+        try:
+            bound = float(dict(one).get("le", "").replace("Inf", "inf"))
+        except ValueError:
+            continue
+        groups.setdefault(drop(one, ("le", "__name__")), []).append((bound, i))
+    labels: list[Labels] = []
+    values: list[FloatArray] = []
+    present: list[BoolArray] = []
+    for name, buckets in groups.items():
+        buckets.sort()
+        bounds = np.array([bound for bound, _ in buckets])
+        rows = [i for _, i in buckets]
+        there = inner.present[rows]
+        out = np.full(ev.steps, np.nan)
+        for step in np.flatnonzero(there.any(axis=0)):
+            kept = there[:, step]
+            out[step] = bucket_quantile(float(q[step]), bounds[kept], inner.values[rows, step][kept])
+        labels.append(name)
+        values.append(out)
+        present.append(there.any(axis=0))
+    if not labels:
+        return Vector.empty(ev.steps)
+    return unite(labels, np.stack(values), np.stack(present))
+
+
+def bucket_quantile(q: float, bounds: FloatArray, counts: FloatArray) -> float:
+    """Prometheus' bucketQuantile: `bounds` ascending, the last +Inf, `counts` cumulative. NaN where it cannot tell."""
+    if np.isnan(q):
+        return float("nan")
+    if q < 0 or q > 1:
+        return float("-inf") if q < 0 else float("inf")
+    unique = np.flatnonzero(np.append(np.diff(bounds) != 0, True))
+    counts = np.add.reduceat(counts, np.append(0, unique[:-1] + 1)) if len(unique) < len(bounds) else counts
+    bounds = bounds[unique]
+    if len(bounds) < 2 or not np.isposinf(bounds[-1]):
+        return float("nan")
+    counts = np.maximum.accumulate(counts)  # scrapes of buckets are not atomic
+    total = counts[-1]
+    if total == 0 or np.isnan(total):
+        return float("nan")
+    rank = q * total
+    b = int(np.searchsorted(counts[:-1], rank, side="left"))
+    if b == len(bounds) - 1:
+        return float(bounds[-2])
+    if b == 0 and bounds[0] <= 0:
+        return float(bounds[0])
+    low = float(bounds[b - 1]) if b else 0.0
+    below = float(counts[b - 1]) if b else 0.0
+    inside = float(counts[b]) - below
+    return low + (float(bounds[b]) - low) * ((rank - below) / inside)

@@ -1,0 +1,236 @@
+"""What is computed over a window of samples: counters' rates, and the `*_over_time` family.
+
+Every kernel has one shape: Windows → (values, present), both (n_series, n_steps).
+Rates follow Prometheus' extrapolation (promql/functions.go, extrapolatedRate): the increase between the first and
+the last sample is stretched to the window's edges, by at most half an average interval where the series begins
+or ends inside, and never below zero for a counter.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from weatherglass.metrics.promql.windows import Windows
+from weatherglass.metrics.types import BoolArray, FloatArray, Int64Array
+
+Result = tuple[FloatArray, BoolArray]
+
+
+def _fallen(w: Windows) -> FloatArray:
+    """What a counter had reached before each reset inside a window, summed.
+
+    Summed window by window: a running total over all series would lose small counters beside large ones.
+    """
+    v = w.values
+    before = np.zeros(len(v))
+    fell = v[1:] < v[:-1]
+    before[1:][fell] = v[:-1][fell]
+    return w.reduce(np.add, before, skip=1)
+
+
+def _extrapolated(w: Windows, *, counter: bool, per_second: bool) -> Result:
+    present = w.count >= 2
+    first, last = w.first, w.last
+    with np.errstate(all="ignore"):
+        rise = w.values[last] - w.values[first]
+        if counter:
+            rise = rise + _fallen(w)
+        sampled = (w.times[last] - w.times[first]) / 1000.0
+        interval = sampled / (w.count - 1)
+        to_start = (w.times[first] - (w.ends_ms - w.range_ms)) / 1000.0
+        to_end = (w.ends_ms - w.times[last]) / 1000.0
+        threshold = interval * 1.1
+        to_start = np.where(to_start >= threshold, interval / 2, to_start)
+        if counter:
+            # A counter is never below zero: do not reach back past where it would have been.
+            to_zero = np.where(
+                (rise > 0) & (w.values[first] >= 0), sampled * (w.values[first] / rise), np.inf
+            )
+            to_start = np.minimum(to_start, np.where(np.isnan(to_zero), np.inf, to_zero))
+        to_end = np.where(to_end >= threshold, interval / 2, to_end)
+        out = rise * ((sampled + to_start + to_end) / sampled)
+        if per_second:
+            out = out / (w.range_ms / 1000.0)
+    return np.where(present, out, 0.0), present
+
+
+def rate(w: Windows) -> Result:
+    return _extrapolated(w, counter=True, per_second=True)
+
+
+def increase(w: Windows) -> Result:
+    return _extrapolated(w, counter=True, per_second=False)
+
+
+def delta(w: Windows) -> Result:
+    return _extrapolated(w, counter=False, per_second=False)
+
+
+def _last_two(w: Windows, *, counter: bool, per_second: bool) -> Result:
+    present = w.count >= 2
+    last = w.last
+    previous = np.maximum(last - 1, 0)
+    with np.errstate(all="ignore"):
+        out = w.values[last] - w.values[previous]
+        if counter:
+            out = np.where(w.values[last] < w.values[previous], w.values[last], out)
+        if per_second:
+            out = out / ((w.times[last] - w.times[previous]) / 1000.0)
+    return np.where(present, out, 0.0), present
+
+
+def irate(w: Windows) -> Result:
+    return _last_two(w, counter=True, per_second=True)
+
+
+def idelta(w: Windows) -> Result:
+    return _last_two(w, counter=False, per_second=False)
+
+
+def sum_over_time(w: Windows) -> Result:
+    return w.sum(), w.some
+
+
+def avg_over_time(w: Windows) -> Result:
+    return w.mean(), w.some
+
+
+def count_over_time(w: Windows) -> Result:
+    return w.count.astype(np.float64), w.some
+
+
+def min_over_time(w: Windows) -> Result:
+    return w.reduce(np.fmin), w.some  # fmin passes over NaN unless there is nothing else
+
+
+def max_over_time(w: Windows) -> Result:
+    return w.reduce(np.fmax), w.some
+
+
+def last_over_time(w: Windows) -> Result:
+    return w.values[w.last], w.some
+
+
+def first_over_time(w: Windows) -> Result:
+    return w.values[w.first], w.some
+
+
+def present_over_time(w: Windows) -> Result:
+    return np.ones(w.lo.shape), w.some
+
+
+def _variance(times: Int64Array, values: FloatArray, mask: BoolArray) -> FloatArray:
+    n = mask.sum(axis=1)
+    with np.errstate(all="ignore"):
+        mean = np.where(mask, values, 0.0).sum(axis=1) / n
+        return np.asarray(np.where(mask, (values - mean[:, None]) ** 2, 0.0).sum(axis=1) / n)
+
+
+def stdvar_over_time(w: Windows) -> Result:
+    return w.each(_variance), w.some
+
+
+def stddev_over_time(w: Windows) -> Result:
+    return np.sqrt(w.each(_variance)), w.some
+
+
+def quantile(q: float, values: FloatArray, mask: BoolArray) -> FloatArray:
+    """Quantile over the masked cells of each row, linear between ranks; ±inf outside [0, 1], NaN of a NaN q."""
+    n = mask.sum(axis=1)
+    if np.isnan(q):
+        return np.full(len(n), np.nan)
+    if q < 0 or q > 1:
+        return np.full(len(n), -np.inf if q < 0 else np.inf)
+    # Prometheus sorts NaN first; numpy last. Rows with a NaN are rare, so they alone are turned round.
+    ordered = np.sort(np.where(mask, values, np.inf), axis=1)
+    nans = (mask & np.isnan(values)).sum(axis=1)
+    for row in np.flatnonzero(nans):
+        kept = values[row][mask[row]]
+        ordered[row, : len(kept)] = np.concatenate([kept[np.isnan(kept)], np.sort(kept[~np.isnan(kept)])])
+    rank = q * (n - 1)
+    low = np.clip(np.floor(rank).astype(np.int64), 0, None)
+    high = np.minimum(low + 1, np.maximum(n - 1, 0))
+    weight = rank - np.floor(rank)
+    rows = np.arange(len(n))
+    with np.errstate(all="ignore"):
+        # A weight of nought must not meet an infinity: 0 · inf is NaN in Prometheus too, so keep its form.
+        return np.asarray(ordered[rows, low] * (1 - weight) + ordered[rows, high] * weight)
+
+
+def quantile_over_time(w: Windows, q: FloatArray) -> Result:
+    if len(q) and (q == q[0]).all():
+        return w.each(lambda _, v, m: quantile(float(q[0]), v, m)), w.some
+    out = np.zeros(w.lo.shape)
+    for cell, _, values, mask in w.blocks():
+        for row, step in enumerate(cell[1]):
+            out[cell[0][row], step] = quantile(float(q[step]), values[row : row + 1], mask[row : row + 1])[0]
+    return out, w.some
+
+
+def mad_over_time(w: Windows) -> Result:
+    def kernel(_: Int64Array, values: FloatArray, mask: BoolArray) -> FloatArray:
+        middle = quantile(0.5, values, mask)
+        return quantile(0.5, np.abs(values - middle[:, None]), mask)
+
+    return w.each(kernel), w.some
+
+
+def changes(w: Windows) -> Result:
+    v = w.values
+    moved = np.zeros(len(v), np.int64)
+    moved[1:] = (v[1:] != v[:-1]) & ~(np.isnan(v[1:]) & np.isnan(v[:-1]))
+    return w.inside(np.cumsum(moved)), w.some
+
+
+def resets(w: Windows) -> Result:
+    fell = np.zeros(len(w.values), np.int64)
+    fell[1:] = w.values[1:] < w.values[:-1]
+    return w.inside(np.cumsum(fell)), w.some
+
+
+def _regression(w: Windows, origin_ms: Int64Array) -> tuple[FloatArray, FloatArray, BoolArray]:
+    """Slope (per s) and value at `origin_ms` (n_steps) of the least-squares line through each window."""
+    slope, at_origin = np.zeros(w.lo.shape), np.zeros(w.lo.shape)
+    for cell, times, values, mask in w.blocks():
+        n = mask.sum(axis=1)
+        with np.errstate(all="ignore"):
+            x = np.where(mask, (times - origin_ms[cell[1]][:, None]) / 1000.0, 0.0)
+            y = np.where(mask, values, 0.0)
+            mean_x, mean_y = x.sum(axis=1) / n, y.sum(axis=1) / n
+            dx = np.where(mask, x - mean_x[:, None], 0.0)
+            dy = np.where(mask, values - mean_y[:, None], 0.0)
+            steep = (dx * dy).sum(axis=1) / (dx * dx).sum(axis=1)
+            flat = (values == values[:, :1]) | ~mask
+            steep = np.where(flat.all(axis=1) & np.isfinite(values[:, 0]), 0.0, steep)
+        slope[cell], at_origin[cell] = steep, mean_y - steep * mean_x
+    return slope, at_origin, w.count >= 2
+
+
+def deriv(w: Windows) -> Result:
+    slope, _, present = _regression(w, w.ends_ms)
+    return slope, present
+
+
+def predict_linear(w: Windows, ahead_s: FloatArray) -> Result:
+    slope, at_end, present = _regression(w, w.ends_ms)
+    return at_end + slope * ahead_s, present
+
+
+def double_exponential_smoothing(w: Windows, smoothing: FloatArray, trend: FloatArray) -> Result:
+    """Holt's linear smoothing, the last smoothed value of each window (functions.go, funcDoubleExponentialSmoothing)."""
+    out = np.zeros(w.lo.shape)
+    for cell, _, values, mask in w.blocks():
+        n = mask.sum(axis=1)
+        sf, tf = smoothing[cell[1]], trend[cell[1]]
+        level = values[:, 0].copy()
+        slope = values[:, 1] - values[:, 0] if values.shape[1] > 1 else np.zeros(len(level))
+        previous = np.zeros(len(level))
+        with np.errstate(all="ignore"):
+            for k in range(1, values.shape[1]):
+                if k > 1:
+                    slope = np.where(k < n, tf * (level - previous) + (1 - tf) * slope, slope)
+                following = sf * values[:, k] + (1 - sf) * (level + slope)
+                previous = np.where(k < n, level, previous)
+                level = np.where(k < n, following, level)
+        out[cell] = level
+    return out, w.count >= 2

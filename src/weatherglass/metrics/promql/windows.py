@@ -1,0 +1,159 @@
+"""Samples laid against steps: the last sample at each step (instant), or the run of samples in each window (range).
+
+Everything is flat arrays. A window is a half-open index range [lo, hi) into the concatenated samples of all
+series, so that a statistic over every window of every series is one `reduceat`, and nothing loops over points.
+Ranges are left-open, (t - range, t], and so is the look-back, as in Prometheus 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from weatherglass.engine.protocols import Labels
+from weatherglass.metrics.types import STALE_BITS, BoolArray, FloatArray, Int64Array, Selection
+
+Kernel = Callable[[Int64Array, FloatArray, BoolArray], FloatArray]
+"""(times (w, k), values (w, k), mask (w, k)) → (w,): one number a window."""
+
+_CELLS = 1 << 20  # windows are spread out into (windows, samples) blocks of at most so many cells
+
+
+def is_stale(values: FloatArray) -> BoolArray:
+    """Which values are the stale marker: by bits, for it is a NaN among NaNs."""
+    return np.ascontiguousarray(values).view(np.int64) == STALE_BITS
+
+
+def instant(
+    selection: Selection, at_ms: Int64Array, lookback_ms: int
+) -> tuple[FloatArray, Int64Array, BoolArray]:
+    """Values (n, steps), their own times, and which are present: the last sample in (t - look-back, t], not stale."""
+    n, steps = len(selection.labels), len(at_ms)
+    values, times = np.zeros((n, steps)), np.zeros((n, steps), np.int64)
+    present = np.zeros((n, steps), np.bool_)
+    for i, (t, v) in enumerate(zip(selection.times, selection.values, strict=True)):
+        if not len(t):
+            continue
+        last = np.searchsorted(t, at_ms, side="right") - 1
+        there = last >= 0
+        last = np.where(there, last, 0)
+        times[i], values[i] = t[last], v[last]
+        present[i] = there & (times[i] > at_ms - lookback_ms) & ~is_stale(values[i])
+    return values, times, present
+
+
+@dataclass(frozen=True)
+class Windows:
+    """The windows of every series at every step.
+
+    `times` int64 ms and `values` float64 are the samples of all series one after the other; `lo` and `hi`
+    (n_series, n_steps) index them. `ends_ms` (n_steps) are the windows' right ends, `range_ms` their width.
+    """
+
+    labels: list[Labels]
+    times: Int64Array
+    values: FloatArray
+    lo: Int64Array
+    hi: Int64Array
+    ends_ms: Int64Array
+    range_ms: int
+
+    @classmethod
+    def cut(cls, selection: Selection, ends_ms: Int64Array, range_ms: int) -> Windows:
+        """Windows over a selection; stale markers are left out, as no function over a range sees them."""
+        n, steps = len(selection.labels), len(ends_ms)
+        lo, hi = np.zeros((n, steps), np.int64), np.zeros((n, steps), np.int64)
+        kept_t: list[Int64Array] = []
+        kept_v: list[FloatArray] = []
+        base = 0
+        for i, (t, v) in enumerate(zip(selection.times, selection.values, strict=True)):
+            stale = is_stale(v)
+            if stale.any():
+                t, v = t[~stale], v[~stale]
+            lo[i] = base + np.searchsorted(t, ends_ms - range_ms, side="right")
+            hi[i] = base + np.searchsorted(t, ends_ms, side="right")
+            kept_t.append(t)
+            kept_v.append(v)
+            base += len(t)
+        # One sample more than there is, so that `hi` may be an index for reduceat.
+        times = np.concatenate([*kept_t, np.zeros(1, np.int64)])
+        values = np.concatenate([*kept_v, np.zeros(1)])
+        return cls(list(selection.labels), times, values, lo, hi, ends_ms, range_ms)
+
+    @cached_property
+    def count(self) -> Int64Array:
+        return self.hi - self.lo
+
+    @cached_property
+    def some(self) -> BoolArray:
+        return self.count > 0
+
+    @cached_property
+    def first(self) -> Int64Array:
+        """Index of each window's first sample; any index where the window is empty."""
+        return np.where(self.some, self.lo, len(self.values) - 1)
+
+    @cached_property
+    def last(self) -> Int64Array:
+        return np.where(self.some, self.hi - 1, len(self.values) - 1)
+
+    def reduce(self, ufunc: np.ufunc, values: FloatArray | None = None, *, skip: int = 0) -> FloatArray:
+        """`ufunc` over each window but its first `skip` samples, (n_series, n_steps); 0 where nothing is left."""
+        data = self.values if values is None else values
+        out = np.zeros(self.lo.shape)
+        some = self.count > skip
+        if some.any():
+            pairs = np.empty(2 * int(some.sum()), np.int64)
+            pairs[0::2], pairs[1::2] = self.lo[some] + skip, self.hi[some]
+            out[some] = ufunc.reduceat(data, pairs)[0::2]
+        return out
+
+    def sum(self) -> FloatArray:
+        return self.reduce(np.add)
+
+    def mean(self) -> FloatArray:
+        with np.errstate(all="ignore"):
+            sums = self.sum() / self.count
+            # A sum that overflows though the mean does not: scale first.
+            bad = np.isinf(sums) & self.some
+            if bad.any():
+                scaled = self.reduce(np.add, self.values / np.maximum(1, self.count.max(initial=1)))
+                sums = np.where(bad, scaled * (np.maximum(1, self.count.max(initial=1)) / self.count), sums)
+        return sums
+
+    def inside(self, before: Int64Array) -> FloatArray:
+        """How much a running total `before` (one per sample) grows from a window's first sample to its last."""
+        return (before[self.last] - before[self.first]).astype(np.float64)
+
+    def blocks(self) -> Iterator[tuple[tuple[Int64Array, ...], Int64Array, FloatArray, BoolArray]]:
+        """Non-empty windows spread out: (where, times (w, k), values (w, k), mask (w, k)), a bounded block at a time."""
+        where = np.nonzero(self.some)
+        if not len(where[0]):
+            return
+        counts = self.count[where]
+        order = np.argsort(counts, kind="stable")  # windows of like length share a block
+        at = 0
+        while at < len(order):
+            width = int(counts[order[at]])
+            take = max(1, _CELLS // max(1, width))
+            rows = order[at : at + take]
+            width = int(counts[rows[-1]])
+            if width * len(rows) > 2 * _CELLS and len(rows) > 1:
+                rows = rows[: max(1, _CELLS // width)]
+                width = int(counts[rows[-1]])
+            cell = tuple(axis[rows] for axis in where)
+            index = self.lo[cell][:, None] + np.arange(width)
+            mask = np.arange(width) < counts[rows][:, None]
+            index = np.where(mask, index, len(self.values) - 1)
+            yield cell, self.times[index], self.values[index], mask
+            at += len(rows)
+
+    def each(self, kernel: Kernel) -> FloatArray:
+        """`kernel(times, values, mask) → (w,)` over spread-out windows, put back in place."""
+        out = np.zeros(self.lo.shape)
+        for cell, times, values, mask in self.blocks():
+            out[cell] = kernel(times, values, mask)
+        return out
