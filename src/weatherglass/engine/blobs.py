@@ -23,6 +23,7 @@ class Blobs:
     def __init__(self, folder: Path | str, *, files: Files | None = None) -> None:
         self._folder, self._files = Path(folder), files or RealFiles()
         self._files.mkdir(self._folder)
+        self._made = {self._folder}  # folders known to be durable
 
     def path(self, key: str) -> Path:
         """Where it lies, for readers that map files. Raises Invalid for a key that could leave the folder."""
@@ -35,7 +36,9 @@ class Blobs:
         """Durable on return, whole or not at all. Raises Unavailable."""
         path = self.path(key)
         try:
-            self._files.mkdir(path.parent)
+            if path.parent not in self._made:
+                self._files.mkdir(path.parent)
+                self._made.add(path.parent)
             self._files.write_atomic(path, data)
         except OSError as error:
             raise Unavailable(f"blob {key} cannot be written: {error.strerror}", where=str(path)) from error

@@ -11,6 +11,7 @@ does. Files are made for their owner alone (0600, folders 0700): states hold sec
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 from pathlib import Path
@@ -180,10 +181,17 @@ class RealFiles:
     def mkdir(self, path: PathLike) -> None:
         path = Path(path)
         if path.is_dir():
+            # Whoever made it may have been killed before its name was synced.
+            with contextlib.suppress(PermissionError):
+                self.sync_dir(path.parent)
             return
         self.mkdir(path.parent)
         path.mkdir(mode=0o700, exist_ok=True)
-        self.sync_dir(path.parent)
+        try:
+            self.sync_dir(path.parent)
+        except OSError:
+            path.rmdir()  # or the next call would take it for a durable one
+            raise
 
     def sync_dir(self, path: PathLike) -> None:
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -229,6 +229,10 @@ class Log:
         if segment.length < size and _decayed_at(self._files, segment.path, segment.length, size):
             raise self._corrupt(segment, segment.length, "stored bytes do not check out")
         self._next = segment.end
+        if segment.end == segment.base:
+            # Its name may not be durable (the sync of the folder failed, or its maker was killed): made again.
+            self._start_segment()
+            return
         self._file = self._files.open_append(segment.path)
         if segment.length < size:
             self._file.truncate(segment.length)
@@ -303,13 +307,15 @@ class Log:
         except OSError as error:
             failure = error.strerror or str(error)
         finally:
-            if failure:
-                self._abandon()
-            with self._changed:
-                for pending in group:
-                    pending.done, pending.error = True, failure
-                self._leading = False
-                self._changed.notify_all()
+            try:
+                if failure:
+                    self._abandon()
+            finally:
+                with self._changed:
+                    for pending in group:
+                        pending.done, pending.error = True, failure
+                    self._leading = False
+                    self._changed.notify_all()
 
     def _commit(self, group: list[_Pending]) -> None:
         # Only the leader comes here: `_file`, `_segments[-1]` and `_next` change in one thread at a time.
