@@ -141,11 +141,12 @@ class PowerCutFiles:
 
     def point(self, operation: str, path: PathLike) -> str:
         """Counts a point; the fault that belongs there, or nothing."""
+        self.powered()
         fault = self.faults.get(len(self.trace), "")
         self.trace.append((operation, str(path)))
         if fault == "cut":
             self._dead = True
-        self.powered()
+            raise PowerCut
         return fault
 
     def powered(self) -> None:

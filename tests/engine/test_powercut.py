@@ -1,6 +1,7 @@
 """Power cuts, failing syncs and full disks, at every point, under log, spool, ledger, blobs and work; and the model itself."""
 
 import errno
+import random
 
 import pytest
 
@@ -175,6 +176,23 @@ def test_log_cut_at_every_point_after_a_failure_hides_what_failed():
             assert [record for _, record in Log("/log", files=state).replay()] == acked
 
 
+def test_what_a_killed_process_had_not_synced_is_durable_once_it_was_shown():
+    disk = PowerCutFiles({9: "cut"})
+    with pytest.raises(PowerCut):
+        log = Log("/log", files=disk)
+        log.append([b"1"])
+        log.append([b"2"])
+    assert disk.trace[-2:] == [
+        ("write", "/log/00000000000000000000.log.tmp"),
+        ("sync", "/log/00000000000000000000.log.tmp"),
+    ]
+    alive = disk.killed()
+    shown = list(Log("/log", files=alive).replay())
+    assert len(shown) == 2
+    for state in alive.crash_states(20):
+        assert list(Log("/log", files=state).replay()) == shown
+
+
 ITEMS = [(f"kind{number % 2}", f"body {number} ".encode() * 9) for number in range(14)]
 
 
@@ -219,7 +237,8 @@ def test_spool_power_cut_and_faults_anywhere():
 def small_spool_run(files, acked):
     spool = Spool("/spool", 12_000, files)  # segments of 4 KiB: the oldest are dropped
     for number in range(16):
-        acked.append(spool.put("k", bytes((number * 7 + byte * byte) % 251 for byte in range(1500))))
+        acked.append(spool.put("k", random.Random(number).randbytes(1500)))
+    assert spool.dropped >= 6
     spool.done(spool.take(1)[0][0])
 
 
