@@ -9,7 +9,7 @@ import io
 import json
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
-from itertools import islice
+from itertools import chain
 from typing import Any
 
 import zstandard
@@ -17,23 +17,24 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from weatherglass.base.errors import Denied, Invalid, NotFound, TooLarge
+from weatherglass.base.errors import Denied, Invalid, NotFound, TooLarge, Unavailable
 from weatherglass.base.ids import name_of
 from weatherglass.base.units import size
-from weatherglass.engine.protocols import Heartbeat, Labels, Principal, RawEvent, Role, Work, WorkResult
+from weatherglass.deploy.units import units
+from weatherglass.engine.protocols import Heartbeat, Labels, Principal, RawEvent, Role, WorkResult
 from weatherglass.gateway import shapes
 from weatherglass.gateway.auth import allowed, principal_of
 from weatherglass.gateway.context import Context
 from weatherglass.gateway.limits import body_of, json_body
 from weatherglass.gateway.streams import line, ndjson
 from weatherglass.identity import allow
+from weatherglass.site import probe_specs
 
 EVENTS_BYTES = 128 << 20  # decompressed
 EVENTS_COUNT = 200_000
 LABELS_COUNT = 64
 WORK_KEEP_ALIVE_S = 5.0
 _WORK_WAIT_S = 0.5
-_WORK_BATCH = 64
 STREAM_VERSION = "1"
 
 
@@ -98,20 +99,20 @@ async def _work(context: Context, host: str, start: int) -> AsyncIterator[bytes]
     """Work as it comes, `{}` when nothing came for WORK_KEEP_ALIVE_S. Resumes at any offset."""
     queue, said = context.rooms.work, time.monotonic()
     yield b"{}\n"  # the stream is open: said at once, so that an agent knows it from a silent peer
-
-    def take(position: int) -> list[Work]:
-        return list(islice(queue.stream(host, position, _WORK_WAIT_S), _WORK_BATCH))
-
-    while not context.closing.now:
-        items = await context.streams.run(take, start)
-        for item in items:
-            start = item.offset + 1
-            yield line(item)
-        if items:
-            said = time.monotonic()
-        elif time.monotonic() - said >= WORK_KEEP_ALIVE_S:
-            said = time.monotonic()
-            yield b"{}\n"
+    try:
+        items = iter(queue.stream(host, start, _WORK_WAIT_S))
+        while not context.closing.now:
+            item = await context.streams.run(next, items, None)
+            if item is not None:
+                start, said = item.offset + 1, time.monotonic()
+                yield line(item)
+                continue
+            if time.monotonic() - said >= WORK_KEEP_ALIVE_S:
+                said = time.monotonic()
+                yield b"{}\n"
+            items = iter(queue.stream(host, start, _WORK_WAIT_S))
+    except Unavailable:
+        return  # the queue has closed: the house stops, and the agent comes again
 
 
 def _agent(request: Request, action: str) -> Principal:
@@ -190,22 +191,9 @@ def _labels(labels: Any) -> Labels:
 
 
 def secrets_of(site: Any, host: str) -> frozenset[str]:
-    """The names of secrets that what is declared for `host` refers to: services' and probes'."""
+    """The names of secrets that what is declared for `host` refers to: its units', and those its probes need."""
     if site is None:
         return frozenset()
-    names: set[str] = set()
-    probed: set[str] = set()
-    for service in site.services.values():
-        if any(replica.host == host for replica in service.replicas):
-            names |= set(service.secrets.values())
-            names |= _probe_secrets(service.probe)
-            probed.add(service.name)
-    for tenant in site.tenants.values():
-        if probed & set(tenant.uses):
-            names |= _probe_secrets(tenant.probe)
-    return frozenset(names)
-
-
-def _probe_secrets(probe: Any) -> set[str]:
-    password = getattr(probe, "password", "") or getattr(probe, "fields", {}).get("password", "")
-    return {password} if password else set()
+    named = (unit.spec.get("secrets", {}) for unit in units(site, lambda name: "", host).values())
+    probed = (str(spec["password"]) for spec in probe_specs(site, host) if spec["password"])
+    return frozenset(chain(*named, probed))

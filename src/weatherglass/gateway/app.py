@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -19,31 +19,38 @@ from starlette.routing import BaseRoute
 
 from weatherglass import __version__
 from weatherglass.base.errors import Invalid, NotFound, Problem, WeatherglassError
-from weatherglass.gateway import agent, auth, prometheus, selfmetrics
+from weatherglass.gateway import agent, auth, deploying, live, ours, prometheus, searching, selfmetrics
 from weatherglass.gateway.context import Context
 from weatherglass.gateway.errors import Errors, WrongMethod, answer
 from weatherglass.gateway.headers import SecurityHeaders
 from weatherglass.gateway.limits import Limits
 from weatherglass.gateway.rooms import Rooms
 
-PROTOCOLS: list[Callable[[Context], Iterable[BaseRoute]]] = [prometheus.routes, agent.routes]
+PROTOCOLS: list[Callable[[Context], Iterable[BaseRoute] | APIRouter]] = [
+    prometheus.routes,
+    agent.routes,
+    ours.routes,
+    deploying.routes,
+    searching.routes,
+]
 """One function a protocol: a context in, its routes out."""
 
 
 def create_app(rooms: Rooms) -> FastAPI:
     """Every protocol over `rooms`. The app's `state.context` is what a router mounted later may use."""
     context, counts = Context.of(rooms), selfmetrics.Counts()
+    hub = live.Hub(context)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(counts.watch_lag())]
+        lag = asyncio.create_task(counts.watch_lag())
         try:
-            yield
+            async with hub:
+                yield
         finally:
-            for task in tasks:
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+            lag.cancel()
+            with suppress(asyncio.CancelledError):
+                await lag
 
     app = FastAPI(
         title="Weatherglass",
@@ -58,8 +65,13 @@ def create_app(rooms: Rooms) -> FastAPI:
     app.router.redirect_slashes = False
     app.router.routes.extend(selfmetrics.routes(context, counts))
     app.router.routes.extend(auth.routes(rooms.identity, context.pool))
+    app.include_router(live.routes(context, hub))
     for protocol in PROTOCOLS:
-        app.router.routes.extend(protocol(context))
+        made = protocol(context)
+        if isinstance(made, APIRouter):
+            app.include_router(made)
+        else:
+            app.router.routes.extend(made)
     app.add_middleware(auth.Auth, identity=rooms.identity, pool=context.pool)
     app.add_middleware(Limits)
     app.add_middleware(Errors)

@@ -123,6 +123,8 @@ def wire(value: Any) -> Any:
         return value.value if isinstance(value, Enum) else value
     if isinstance(value, float):
         return value if math.isfinite(value) else None
+    if hasattr(value, "to_json"):
+        return wire(value.to_json())
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: wire(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):
