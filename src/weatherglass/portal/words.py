@@ -1,0 +1,168 @@
+"""How values are written for people: instants, spans, states, ledger entries. Pure; templates get these as filters."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from markupsafe import Markup, escape
+
+from weatherglass.base import units
+from weatherglass.base.ids import kind_of, name_of
+from weatherglass.base.time import SECOND_NS, iso
+
+STATES = ("healthy", "sick", "dying", "dead", "unknown")
+WEATHER = {"healthy": "clear sky", "sick": "haze", "dying": "storm", "dead": "night", "unknown": "fog"}
+GRAVITY = {"dead": 4, "dying": 3, "sick": 2, "unknown": 1, "healthy": 0}
+"""How loud each state is; sorts tables worst first."""
+
+_STATE_WORD = re.compile(r"\b(healthy|sick|dying|dead|unknown)\b")
+
+
+def _when(ns: int) -> datetime:
+    return datetime.fromtimestamp(ns / SECOND_NS, UTC)
+
+
+def clock(ns: int, now_ns: int = 0) -> str:
+    """`14:02`, or `Tue 14:02` and `3 Nov 14:02` when the day is another than now's."""
+    if not ns:
+        return "–"
+    when = _when(ns)
+    if not now_ns or _when(now_ns).date() == when.date():
+        return when.strftime("%H:%M")
+    if abs(now_ns - ns) < 6 * 86400 * SECOND_NS:
+        return when.strftime("%a %H:%M")
+    return f"{when.day} {when.strftime('%b %H:%M')}"
+
+
+def seconds_of(ns: int) -> str:
+    """`14:02:11`."""
+    return _when(ns).strftime("%H:%M:%S") if ns else "–"
+
+
+def ago(ns: int, now_ns: int) -> str:
+    """`8 s`, `12 min`, `3 h`, `12 d`: the largest unit alone."""
+    if not ns:
+        return "–"
+    past = max(0, now_ns - ns) / SECOND_NS
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if past >= length:
+            return f"{int(past // length)} {unit}"
+    return f"{int(past)} s"
+
+
+def span(ns: int) -> str:
+    """A difference of instants for people."""
+    return units.duration(max(0, ns) / SECOND_NS)
+
+
+def quantity(value: float | None, unit: str = "") -> str:
+    """A measured value with its unit, as short as it stays true: `412 ms`, `0.4 %`, `2.1 GB`, `71`."""
+    if value is None or value != value:
+        return "–"
+    if unit in ("s", "seconds"):
+        return units.duration(value)
+    if unit in ("B", "bytes"):
+        return units.size(value)
+    if unit in ("share", "ratio"):
+        return f"{value * 100:.1f} %" if abs(value) < 0.0995 else f"{value * 100:.0f} %"
+    if abs(value) >= 10000:
+        text = units.count(value)
+    elif value == int(value):
+        text = f"{int(value)}"
+    elif abs(value) < 0.01:
+        text = f"{value:.2g}"
+    else:
+        text = f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+    return f"{text} {unit}".strip()
+
+
+def state_word(state: Any) -> str:
+    """One of the five words, whatever was handed in; what is not known is unknown."""
+    word = str(getattr(state, "value", state) or "unknown")
+    return word if word in STATES else "unknown"
+
+
+def weathered(text: str) -> Markup:
+    """Text, escaped, with the words of state in their colour."""
+    return Markup(_STATE_WORD.sub(r'<span class="\1">\1</span>', str(escape(text))))
+
+
+def pretty(entity: str) -> str:
+    """An entity as people say it: `keystone`, `host ctl-1`, `tenant genomics`."""
+    kind, name = kind_of(entity), name_of(entity)
+    return name if kind in ("service", "replica") else f"{kind} {name}"
+
+
+Part = str | tuple[str, str]
+"""A piece of a sentence: words, or (entity, words) to be a link."""
+
+DEEDS = {
+    "apply": ("Applied generation {generation}", ""),
+    "plan": ("Planned generation {generation}", ""),
+    "rollback": ("Went back to generation {generation}", ""),
+    "restart": ("Restarted", "entity"),
+    "deploy.restart": ("Restarted", "entity"),
+    "deploy.grow": ("Grew", "entity"),
+    "grow": ("Grew", "entity"),
+    "deploy.rollback": ("Went back to generation {generation}", ""),
+    "quarantine": ("Quarantined", "entity"),
+    "adopt": ("Adopted", "entity"),
+    "reconcile": ("Put right", "entity"),
+    "incident.open": ("Opened", "entity"),
+    "incident.close": ("Closed", "entity"),
+    "token.create": ("Made token", "name"),
+    "token.revoke": ("Revoked token", "name"),
+    "login": ("Signed in", ""),
+    "silence": ("Silenced", "entity"),
+    "backup": ("Backed up the state", ""),
+}
+"""What was done → (how it is told, what follows it). A deed not listed is told by its own name."""
+
+
+def deed(entry: Any) -> list[Part]:
+    """A ledger entry as a sentence in parts."""
+    words, follows = DEEDS.get(
+        entry.what, (entry.what.replace(".", " ").replace("_", " ").capitalize(), "entity")
+    )
+    parts: list[Part] = [words.format(generation=entry.generation)]
+    if entry.entity and follows == "entity":
+        parts += [" ", (entry.entity, pretty(entry.entity))]
+    elif entry.entity and follows == "name":
+        parts += [" ", name_of(entry.entity) or entry.entity]
+    if entry.why:
+        parts.append(f": {entry.why}")
+    return parts
+
+
+def plain(parts: Sequence[Part]) -> str:
+    """The words of a sentence in parts."""
+    return "".join(part if isinstance(part, str) else part[1] for part in parts)
+
+
+def plural(count: int, noun: str, many: str = "") -> str:
+    """`1 incident`, `3 incidents`, `2 entities`."""
+    return f"{count} {noun if count == 1 else many or noun + 's'}"
+
+
+FILTERS = {
+    "clock": clock,
+    "seconds": seconds_of,
+    "ago": ago,
+    "span": span,
+    "quantity": quantity,
+    "state": state_word,
+    "weathered": weathered,
+    "pretty": pretty,
+    "deed": deed,
+    "plain": plain,
+    "plural": plural,
+    "iso": iso,
+    "kind": kind_of,
+    "name": name_of,
+    "size": units.size,
+    "count": units.count,
+    "duration": units.duration,
+}

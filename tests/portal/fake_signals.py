@@ -1,0 +1,274 @@
+"""Fake metrics and logs: made-up series that rise when the fake incident begins, and made-up lines around it.
+
+FakeMetrics reads just enough of a query (one metric, its `=` matchers, one `by`) to draw a believable answer.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from weatherglass.base.errors import Invalid
+from weatherglass.base.time import SECOND_NS, parse_iso
+from weatherglass.engine.protocols import Event
+from weatherglass.metrics.types import QueryResult
+from weatherglass.site.graph import Graph
+
+ONSET_S = parse_iso("2026-11-22T14:02:09") / SECOND_NS
+SLOWED = {"mariadb": (0.004, 3.0), "keystone": (0.061, 2.9), "glance": (0.08, 1.1)}
+NAMES = ["node_load1", "node_memory_MemAvailable_bytes", "node_cpu_seconds_total", "node_disk_io_time_seconds_total", "node_filesystem_avail_bytes", "node_network_receive_bytes_total", "node_pressure_io_waiting_seconds_total", "weatherglass_probe_ok", "weatherglass_probe_seconds", "weatherglass_replica_cpu_seconds_total", "weatherglass_replica_memory_bytes", "weatherglass_volume_free_bytes", "weatherglass_volume_size_bytes", "weatherglass_log_events_total", "weatherglass_agent_spool_bytes"]
+
+
+class FakeMetrics:
+    def __init__(self, web: Graph, filled: bool) -> None:
+        self.filled = filled
+        names: dict[str, list[str]] = defaultdict(list)
+        for entity in web.entities.values():
+            names[entity.kind].append(entity.name)
+        self.universe = {kind: found[:300] for kind, found in names.items()}
+
+    def _series(self, metric: str, matchers: Mapping[str, str]) -> list[dict[str, str]]:
+        kind = (
+            "volume"
+            if "volume" in metric
+            else "replica"
+            if "_replica_" in metric
+            else "host"
+            if metric.startswith("node_")
+            else ""
+        )
+        if not kind:
+            kind = next((k for k in ("replica", "tenant") if k in matchers), "service")
+        found = []
+        for name in self.universe.get(kind, []):
+            labels = {"__name__": metric, kind: name}
+            if kind == "replica":
+                labels["service"] = name.rpartition("@")[0].rpartition(".")[0]
+            for vantage in ("host/ctl-2", "server") if "probe" in metric else ("",):
+                one = {**labels, "vantage": vantage} if vantage else labels
+                if all(one.get(k) == v for k, v in matchers.items() if k != "level"):
+                    found.append(one)
+        return found
+
+    def _values(self, metric: str, labels: Mapping[str, str], times_s: Sequence[float]) -> list[float]:
+        key = (
+            labels.get("service")
+            or labels.get("replica")
+            or labels.get("tenant")
+            or labels.get("host")
+            or labels.get("volume", "")
+        )
+        noise = random.Random(metric + key + labels.get("vantage", ""))
+        service = labels.get("service", "")
+        calm, peak = SLOWED.get(service, (noise.uniform(0.002, 0.09), 0.0))
+        out = []
+        for t in times_s:
+            risen = 1 - math.exp(-(t - ONSET_S) / 40) if t > ONSET_S else 0.0
+            if metric == "weatherglass_probe_seconds":
+                out.append(max(0.0005, calm * noise.gauss(1, 0.09) + (peak - calm if peak else 0) * risen))
+            elif metric == "weatherglass_probe_ok":
+                hit = (
+                    0.9 if service == "mariadb" or labels.get("tenant") == "genomics" else 0.2 if peak else 0
+                )
+                out.append(1 - hit * risen)
+            elif metric == "weatherglass_volume_free_bytes":
+                out.append(
+                    400e9 * (0.037 + (parse_iso("2026-11-22T14:10:20") / 1e9 - t) * 1.9e9 / 3600 / 400e9)
+                )
+            elif metric == "weatherglass_volume_size_bytes":
+                out.append(400e9)
+            elif metric.endswith("_bytes"):
+                out.append(noise.gauss(1, 0.01) * (2.4e8 if "replica" in metric else 2.1e10))
+            elif metric == "weatherglass_log_events_total":
+                out.append(0.02 + 0.6 * risen)
+            else:
+                out.append(abs(noise.gauss(0.6, 0.07)))
+        return out
+
+    def query_range(self, tenant: str, expr: str, start_ms: int, end_ms: int, step_ms: int) -> QueryResult:
+        if expr.count("(") != expr.count(")") or "{{" in expr:
+            raise Invalid(
+                "a closing parenthesis is missing", where=f"query:{len(expr)}", mend="close what was opened"
+            )
+        metric = next(iter(re.findall(r"\b(?:node|weatherglass)_\w+", expr)), "")
+        matchers = dict(re.findall(r'(\w+)="([^"]*)"', expr))
+        by = next(iter(re.findall(r"by \((\w+)\)", expr)), "")
+        times = list(range(start_ms, end_ms + 1, step_ms))
+        seconds = [t / 1000 for t in times]
+        every = self._series(metric, matchers) if metric and self.filled else []
+        groups: dict[str, list[dict[str, str]]] = defaultdict(list)
+        aggregated = bool(re.match(r"\s*(1 - )?(sum|avg|max|min|count)\b", expr)) or "1 - " in expr
+        for i, labels in enumerate(every):
+            groups[labels.get(by, "") if aggregated else str(i)].append(labels)
+        series, rows = [], []
+        for key, members in groups.items():
+            values = np.array(self._values(metric, members[0], seconds))
+            if "1 - weatherglass_volume" in expr:
+                values = 1 - values / 400e9
+            elif expr.strip().startswith("1 - "):
+                values = 1 - values
+            series.append(((by, key),) if by else (() if aggregated else tuple(sorted(members[0].items()))))
+            rows.append(values)
+        matrix = np.array(rows) if rows else np.empty((0, len(times)))
+        present = np.ones(matrix.shape, dtype=bool)
+        if len(times) > 30 and metric == "node_load1":
+            present[:, 20:26] = False
+        return QueryResult("matrix", series, np.array(times, dtype=np.int64), matrix, present)
+
+    def query(self, tenant: str, expr: str, at_ms: int) -> QueryResult:
+        return self.query_range(tenant, expr, at_ms, at_ms, 1000)
+
+    def label_values(self, tenant: str, name: str, *args: Any) -> list[str]:
+        return list(NAMES) if self.filled and name == "__name__" else []
+
+    def metadata(self, tenant: str) -> dict[str, Any]:
+        return (
+            {"node_load1": [{"type": "gauge", "help": "1 minute load average.", "unit": ""}]}
+            if self.filled
+            else {}
+        )
+
+    def stats(self) -> dict[str, Any]:
+        return (
+            {"series": 212_400, "samples": 81_000_000, "lag_s": 1.2, "bytes": 3.1e9}
+            if self.filled
+            else {"series": 0, "samples": 0}
+        )
+
+
+TRACE = """Traceback (most recent call last):
+  File "/usr/lib/python3/dist-packages/keystone/identity/core.py", line 412, in authenticate
+    ref = self.driver.authenticate(user_id, password)
+  File "/usr/lib/python3/dist-packages/sqlalchemy/engine/base.py", line 1967, in _exec_single_context
+    self.dialect.do_execute(cursor, str_statement, effective_parameters, context)
+oslo_db.exception.DBConnectionError: (pymysql.err.OperationalError) (2013, 'Lost connection to MySQL server during query')"""
+
+
+class FakeLogs:
+    def __init__(self, filled: bool, now_ns: int) -> None:
+        self.filled, self.now_ns = filled, now_ns
+
+    def _all(self) -> list[Event]:
+        if not self.filled:
+            return []
+        noise, found = random.Random(4), []
+        for i in range(240):
+            t = self.now_ns - int(i * 9.7 * SECOND_NS)
+            ill = t > ONSET_S * SECOND_NS and i % 3 == 0
+            service = (
+                "keystone" if ill else noise.choice(["keystone", "glance", "neutron", "nova-api", "rabbitmq"])
+            )
+            host = noise.choice(["ctl-1", "ctl-2", "ctl-3"])
+            level = "ERROR" if ill else noise.choices(["INFO", "INFO", "INFO", "WARNING", "DEBUG"])[0]
+            message = (
+                "Could not authenticate the user: lost connection to the store"
+                if ill
+                else noise.choice(
+                    [
+                        "POST /v3/auth/tokens 201 0.061",
+                        "GET /v2/images 200 0.044",
+                        "agent cmp-4 reported in",
+                        "lease renewed for port 7c1e",
+                        "worker 3 took 12 requests",
+                    ]
+                )
+            )
+            labels = (
+                ("host", host),
+                ("replica", f"{service}.{host[-1]}@{host}"),
+                ("service", service),
+                ("site", "aurora"),
+                ("source", f"/var/log/{service}/{service}.log"),
+            )
+            raw = f"2026-11-22 14:00:00.000 2114 {level} {service}.api [req-{i:04x}] {message}" + (
+                f"\n{TRACE}" if ill else ""
+            )
+            found.append(
+                Event(
+                    t,
+                    t + 4_000_000,
+                    labels,
+                    level,
+                    f"{service}.api",
+                    message,
+                    raw,
+                    {
+                        "request_id": f"req-{i:04x}",
+                        "pid": "2114",
+                        **({"exception": "DBConnectionError"} if ill else {}),
+                    },
+                )
+            )
+        return found
+
+    def _kept(
+        self, start_ns: int, end_ns: int, words: str, entity: str, level: str, fields: Mapping[str, str]
+    ) -> list[Event]:
+        kind, _, name = entity.partition("/")
+        levels = set(level.upper().split(",")) if level else set()
+        return [
+            e for e in self._all()
+            if start_ns <= e.time_ns < end_ns and (not levels or e.level in levels)
+            and (not words or words.lower() in e.raw.lower()) and (not entity or dict(e.labels).get(kind) == name)
+            and all(dict(e.labels).get(k, e.fields.get(k)) == v for k, v in fields.items())
+        ]  # fmt: skip
+
+    def search(
+        self,
+        tenant: str,
+        *,
+        start_ns: int,
+        end_ns: int,
+        words: str = "",
+        entity: str = "",
+        level: str = "",
+        fields: Mapping[str, str] | None = None,
+        limit: int = 100,
+        before: str = "",
+    ) -> Any:
+        kept = self._kept(start_ns, end_ns, words, entity, level, fields or {})
+        first = int(before) if before else 0
+        page = kept[first : first + limit]
+        return SimpleNamespace(
+            events=page,
+            next=str(first + limit) if len(kept) > first + limit else "",
+            scanned=len(self._all()),
+            took_s=0.012,
+        )
+
+    def histogram(
+        self,
+        tenant: str,
+        *,
+        start_ns: int,
+        end_ns: int,
+        words: str = "",
+        entity: str = "",
+        level: str = "",
+        fields: Mapping[str, str] | None = None,
+        buckets: int = 60,
+    ) -> list[tuple[int, dict[str, int]]]:
+        width = max(1, (end_ns - start_ns) // buckets)
+        counts: list[dict[str, int]] = [{} for _ in range(buckets)]
+        for e in self._kept(start_ns, end_ns, words, entity, level, fields or {}):
+            place = counts[min(buckets - 1, (e.time_ns - start_ns) // width)]
+            place[e.level] = place.get(e.level, 0) + 1
+        return [(start_ns + i * width, found) for i, found in enumerate(counts)]
+
+    def error_counts(self, tenant: str, start_ns: int, end_ns: int, by: str = "service") -> dict[str, int]:
+        found: dict[str, int] = defaultdict(int)
+        for e in self._kept(start_ns, end_ns, "", "", "ERROR,CRITICAL", {}):
+            found[dict(e.labels).get(by, "")] += 1
+        return dict(found)
+
+    def stats(self) -> dict[str, Any]:
+        return (
+            {"events": 1_204_000, "events_per_s": 18_200.0, "bytes": 1.1e9} if self.filled else {"events": 0}
+        )
