@@ -7,4 +7,6 @@ ends in `Invalid`. Not here: anything that need not be fast.
 from importlib.util import find_spec
 
 if find_spec("weatherglass.kernels.wire").origin.endswith(".py"):  # type: ignore[union-attr]
-    raise ImportError("weatherglass.kernels is not compiled: run `python setup.py build_ext --inplace` (needs gcc)")
+    raise ImportError(
+        "weatherglass.kernels is not compiled: run `python setup.py build_ext --inplace` (needs gcc)"
+    )

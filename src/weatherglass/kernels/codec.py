@@ -514,9 +514,7 @@ def decode_values(data: cython.const[cython.uchar][::1], n: cython.Py_ssize_t) -
     size: cython.Py_ssize_t = data.shape[0]
     if (
         size == 0
-        or get_values(
-            cython.cast(cython.p_uchar, cython.address(data[0])), size, cython.address(out[0]), n
-        )
+        or get_values(cython.cast(cython.p_uchar, cython.address(data[0])), size, cython.address(out[0]), n)
         < 0
     ):
         raise Corrupt("a chunk of values does not check out")
@@ -546,9 +544,7 @@ def decode_times(data: cython.const[cython.uchar][::1], n: cython.Py_ssize_t) ->
     size: cython.Py_ssize_t = data.shape[0]
     if (
         size == 0
-        or get_times(
-            cython.cast(cython.p_uchar, cython.address(data[0])), size, cython.address(out[0]), n
-        )
+        or get_times(cython.cast(cython.p_uchar, cython.address(data[0])), size, cython.address(out[0]), n)
         < 0
     ):
         raise Corrupt("a chunk of times does not check out")

@@ -90,11 +90,15 @@ def pack(
             if count == 0:
                 at = put(out, at, 0)
                 continue
-            if count == seen_count and memcmp(
-                cython.cast(cython.p_longlong, cython.address(times[i])),
-                cython.cast(cython.p_longlong, cython.address(times[seen])),
-                8 * count,
-            ) == 0:
+            if (
+                count == seen_count
+                and memcmp(
+                    cython.cast(cython.p_longlong, cython.address(times[i])),
+                    cython.cast(cython.p_longlong, cython.address(times[seen])),
+                    8 * count,
+                )
+                == 0
+            ):
                 at = put(out, at, count << 1)
             else:
                 at = put(out, at, count << 1 | 1)

@@ -52,6 +52,7 @@ class Head:
 
     rows: cython.pointer(Row)
     size: cython.Py_ssize_t
+    series = cython.declare(cython.longlong, visibility="readonly")
     samples = cython.declare(cython.longlong, visibility="readonly")
     memory = cython.declare(cython.longlong, visibility="readonly")
     first_ms = cython.declare(cython.longlong, visibility="readonly")
@@ -115,9 +116,7 @@ class Head:
         values_size = put_values(
             cython.cast(cython.p_double, row.data + row.room), row.n, out + times_size, work
         )
-        part = cython.cast(
-            cython.pointer(Part), malloc(cython.sizeof(Part) + times_size + values_size)
-        )
+        part = cython.cast(cython.pointer(Part), malloc(cython.sizeof(Part) + times_size + values_size))
         if part == cython.NULL:
             return -1
         memcpy(cython.cast(cython.p_uchar, part) + cython.sizeof(Part), out, times_size + values_size)
@@ -160,9 +159,7 @@ class Head:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def put_late(
-        self, row: cython.pointer(Row), time: cython.longlong, value: cython.p_double
-    ) -> cython.int:
+    def put_late(self, row: cython.pointer(Row), time: cython.longlong, value: cython.p_double) -> cython.int:
         room: cython.int
         late: cython.p_void
         if row.late_n == row.late_room:
@@ -207,6 +204,8 @@ class Head:
             for k in range(numbers.shape[0]):
                 row = self.rows + numbers[k]
                 end += counts[k]
+                if at < end and not row.n and row.parts == cython.NULL and not row.late_n:
+                    self.series += 1
                 while at < end:
                     t = times[at]
                     value = values[at]

@@ -66,12 +66,7 @@ class SeriesTable:
         numbers = realloc(self.numbers, capacity * 4)
         if numbers != cython.NULL:
             self.numbers = cython.cast(cython.p_uint, numbers)
-        if (
-            hashes == cython.NULL
-            or offsets == cython.NULL
-            or sizes == cython.NULL
-            or numbers == cython.NULL
-        ):
+        if hashes == cython.NULL or offsets == cython.NULL or sizes == cython.NULL or numbers == cython.NULL:
             raise MemoryError
         self.capacity = capacity
         return 0
@@ -152,6 +147,13 @@ class SeriesTable:
         self.used += n
         self.count += 1
         self.slots[slot] = cython.cast(cython.uint, self.count)
+
+    def key_at(self, entry: cython.Py_ssize_t) -> bytes:
+        """The bytes of the key that was added as number `entry` (from 0). Raises IndexError."""
+        if not 0 <= entry < self.count:
+            raise IndexError(f"{entry} of {self.count} keys")
+        start: cython.p_char = cython.cast(cython.p_char, self.arena + self.offsets[entry])
+        return start[: self.sizes[entry]]
 
     def lookup(self, batch: object) -> tuple:
         """(series numbers int64 of a `wire.Batch`, -1 where unknown; how many are unknown)."""

@@ -119,9 +119,7 @@ def skip(
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def survey(
-    b: cython.p_uchar, n: cython.Py_ssize_t, found: cython.p_longlong
-) -> cython.Py_ssize_t:
+def survey(b: cython.p_uchar, n: cython.Py_ssize_t, found: cython.p_longlong) -> cython.Py_ssize_t:
     """Counts series, samples, metadata and histograms into found[0..3]; 0, or -(1 + where it stopped)."""
     at: cython.Py_ssize_t = 0
     last: cython.Py_ssize_t
@@ -387,6 +385,38 @@ def read_labels(span: bytes) -> tuple:
         except UnicodeDecodeError as error:
             raise Invalid("a label is not UTF-8", where=repr(name), mend="labels are UTF-8 text") from error
     return pairs, pure
+
+
+def read_fields(message: bytes) -> list:
+    """(field number, payload) of a message's length-delimited fields, (number, int) of its varints. Raises Invalid."""
+    b: cython.p_uchar = cython.cast(cython.p_uchar, message)
+    n: cython.Py_ssize_t = len(message)
+    at: cython.Py_ssize_t = 0
+    stop: cython.Py_ssize_t
+    tag: cython.ulonglong = 0
+    size: cython.ulonglong = 0
+    fields: list = []
+    while at < n:
+        at = varint(b, at, n, cython.address(tag))
+        if at < 0 or tag >> 3 == 0:
+            raise _broken(0)
+        if tag & 7 == 2:
+            at = varint(b, at, n, cython.address(size))
+            if at < 0 or size > cython.cast(cython.ulonglong, n - at):
+                raise _broken(0)
+            stop = at + cython.cast(cython.Py_ssize_t, size)
+            fields.append((tag >> 3, message[at:stop]))
+            at = stop
+        elif tag & 7 == 0:
+            at = varint(b, at, n, cython.address(size))
+            if at < 0:
+                raise _broken(0)
+            fields.append((tag >> 3, size))
+        else:
+            at = skip(b, at, n, tag & 7)
+            if at < 0:
+                raise _broken(0)
+    return fields
 
 
 def _varint(n: object) -> bytes:

@@ -1,0 +1,88 @@
+"""Label sets and matchers: what a valid label set is, and which values a matcher accepts. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+
+from weatherglass.base.errors import Invalid, LimitExceeded
+from weatherglass.engine.protocols import Labels
+from weatherglass.metrics.types import Matcher, SeriesLimits
+
+_LITERALS = re.compile(r"[^\\.+*?()\[\]{}^$]*")
+
+
+def canonical(pairs: Iterable[tuple[str, str]], limits: SeriesLimits) -> Labels:
+    """The label set of a series: sorted, without empty values. Raises Invalid, LimitExceeded."""
+    labels = tuple(sorted((name, value) for name, value in pairs if value))
+    names = [name for name, _ in labels]
+    metric = next((value for name, value in labels if name == "__name__"), "")
+    if not metric:
+        raise Invalid("a series without a name", where=_show(labels), mend="give it the label __name__")
+    if "" in names:
+        raise Invalid("a label without a name", where=_show(labels), mend="every label has a name")
+    if len(set(names)) != len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise Invalid(f"the label {twice} stands twice", where=_show(labels), mend="send each label once")
+    if limits.label_names and len(names) > limits.label_names:
+        raise LimitExceeded(
+            f"{len(names)} labels; at most {limits.label_names}",
+            where=_show(labels),
+            mend="send fewer labels a series",
+        )
+    for name, value in labels:
+        if 0 < limits.label_name_bytes < len(name.encode()):
+            raise LimitExceeded(
+                f"a label's name is over {limits.label_name_bytes} bytes", where=_show(labels)
+            )
+        if 0 < limits.label_value_bytes < len(value.encode()):
+            raise LimitExceeded(
+                f"the value of {name} is over {limits.label_value_bytes} bytes", where=_show(labels)
+            )
+    return labels
+
+
+def _show(labels: Labels) -> str:
+    text = "{" + ", ".join(f'{name}="{value}"' for name, value in labels) + "}"
+    return text if len(text) <= 200 else text[:200] + "…"
+
+
+def alternatives(pattern: str) -> list[str] | None:
+    """The literals of `a|b|c`, which dashboards send by the hundred; None where it is a true regex."""
+    return pattern.split("|") if _LITERALS.fullmatch(pattern) else None
+
+
+def accepts(matcher: Matcher) -> Callable[[str], bool]:
+    """Whether a value (absent: the empty string) passes. Raises Invalid for a regex that does not compile."""
+    value = matcher.value
+    if matcher.op == "=":
+        return lambda text: text == value
+    if matcher.op == "!=":
+        return lambda text: text != value
+    literals = alternatives(value)
+    if literals is not None:
+        chosen = frozenset(literals)
+        if matcher.op == "=~":
+            return lambda text: text in chosen
+        return lambda text: text not in chosen
+    try:
+        # Prometheus anchors, and its dot matches a newline; RE2's \z is Python's \Z.
+        full = re.compile(value.replace(r"\z", r"\Z"), re.DOTALL).fullmatch
+    except re.error as error:
+        raise Invalid(
+            f"{value!r} is not a regular expression: {error.msg}",
+            where=f"matcher of {matcher.name}",
+            mend="RE2 syntax; flags such as (?i) stand at the beginning",
+        ) from error
+    if matcher.op == "=~":
+        return lambda text: full(text) is not None
+    return lambda text: full(text) is None
+
+
+def check(matchers: Sequence[Matcher]) -> None:
+    """At least one matcher must refuse the empty string, or everything is asked for (Prometheus). Raises Invalid."""
+    if all(accepts(matcher)("") for matcher in matchers):
+        raise Invalid(
+            "a selector must have a matcher that does not match the empty string",
+            mend='name the metric, or give a label such as job=~".+"',
+        )
