@@ -175,7 +175,8 @@ class Agent:
         self._stop.wait()
         self.prober.stop()
         for thread in threads:
-            thread.join(JOIN_S)
+            if thread.name != "watch":  # it sleeps in the kernel and holds nothing
+                thread.join(JOIN_S)
         self.work.join(JOIN_S)
         self.spool.close()
         if self._failure is not None:

@@ -12,12 +12,15 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from weatherglass.agent.settings import Settings, read_token
 from weatherglass.base.errors import Conflict, Denied, Invalid, Unauthenticated, WeatherglassError
+
+if TYPE_CHECKING:
+    from weatherglass.agent.agent import Agent
 
 EXIT_CODES: dict[type[WeatherglassError], int] = {Invalid: 2, Unauthenticated: 3, Denied: 3, Conflict: 4}
 
@@ -83,11 +86,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _run(settings: Settings) -> None:
-    # Here, not above: `--help` and wrong arguments need not load the agent.
+def builder() -> Callable[[Settings], Agent]:
+    """`build.build`, loaded here and not above: `--help` and wrong arguments need not load the agent."""
+    # httpx (deploy speaks to podman through it) loads its command line where click and rich happen to be
+    # installed: 5.5 MB of PSS and 90 modules that nobody calls. To an ImportError it has an answer of its own.
+    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
     from weatherglass.agent.build import build
 
-    agent = build(settings)
+    return build
+
+
+def _run(settings: Settings) -> None:
+    agent = builder()(settings)
     heard, tell = os.pipe2(os.O_CLOEXEC)
 
     def on_signal(*_: Any) -> None:
