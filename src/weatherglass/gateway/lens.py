@@ -13,7 +13,7 @@ from typing import Any
 
 from weatherglass.base.ids import SITE_TENANT, EntityId, entity, name_of
 from weatherglass.engine.protocols import Principal
-from weatherglass.inventory import Incident, StateRecord
+from weatherglass.inventory import Evidence, Incident, StateRecord
 from weatherglass.site import Graph
 
 
@@ -39,11 +39,10 @@ class Lens:
 
     def state(self, record: StateRecord) -> StateRecord:
         """Evidence of what it rests on is the operator's; that it is sick is the tenant's too."""
-        if self.seen is None or self.sees(record.because):
+        if self.seen is None:
             return record
-        return replace(
-            record, because="", evidence=tuple(one for one in record.evidence if one.signal == "probe")
-        )
+        because = record.because if self.sees(record.because) else ""
+        return replace(record, because=because, evidence=_plain(record.evidence))
 
     def incident(self, incident: Incident) -> Incident | None:
         """The incident as it is seen, or None when it touched nothing of this lens."""
@@ -67,7 +66,7 @@ class Lens:
                 for moment in incident.moments
                 if moment.entities and all(map(self.sees, moment.entities))
             ),
-            evidence={id: of for id, of in incident.evidence.items() if self.sees(id)},
+            evidence={id: _plain(of) for id, of in incident.evidence.items() if self.sees(id)},
             remedies=(),
             sentence=sentence,
             parts=(*[piece for part in parts for piece in (part, ", ")][:-1], f" {verb} not well."),
@@ -79,6 +78,11 @@ class Lens:
             return True
         named = [body.get("entity", ""), *body.get("entities", ()), *body.get("tenants", ())]
         return any(one and self.sees(str(one)) for one in named)
+
+
+def _plain(evidence: tuple[Evidence, ...]) -> tuple[Evidence, ...]:
+    """The evidence that names nothing beneath: what was asked from outside."""
+    return tuple(one for one in evidence if one.signal == "probe")
 
 
 def lens(principal: Principal, graph: Graph) -> Lens:

@@ -149,7 +149,8 @@ def routes(context: Context) -> Iterable[BaseRoute]:
 async def _asked(request: Request) -> MultiDict:
     """Parameters of the address and of a posted form together."""
     asked = MultiDict(request.query_params.multi_items())
-    if request.method == "POST":
+    body = await body_of(request) if request.method == "POST" else b""
+    if body:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind != "application/x-www-form-urlencoded":
             raise WrongType(
@@ -157,7 +158,7 @@ async def _asked(request: Request) -> MultiDict:
                 where="Content-Type",
                 mend="application/x-www-form-urlencoded",
             )
-        for name, value in form.fields(await body_of(request)):
+        for name, value in form.fields(body):
             asked.append(name, value)
     return asked
 
