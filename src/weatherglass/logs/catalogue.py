@@ -46,6 +46,9 @@ _DAYS = sa.Table(
 ROOM: Rooms = {"logs": (METADATA, "weatherglass.logs.migrations")}
 """What `Tables.migrate` needs for these tables."""
 
+EVERYONE = ""
+"""In place of a tenant in the marks; no tenant has this name."""
+
 
 @dataclass(frozen=True, slots=True)
 class BlockRow:
@@ -74,7 +77,10 @@ class Catalogue:
         self._tables = tables
 
     def load(self) -> tuple[list[BlockRow], dict[str, int], dict[tuple[str, int], int]]:
-        """Every block; tenant → offset before which its log is sealed; (tenant, day) → bytes taken."""
+        """Every block; tenant → offset before which its log is sealed; (tenant, day) → bytes taken.
+
+        The offset under EVERYONE is the one before which nobody's log is of use any more.
+        """
         with self._tables.read() as connection:
             blocks = [
                 BlockRow(**{**row._mapping, "levels": json.loads(row.levels)})
@@ -84,17 +90,19 @@ class Catalogue:
             days = {(row.tenant, row.day): row.bytes for row in connection.execute(sa.select(_DAYS))}
         return blocks, sealed, days
 
-    def sealed(self, block: BlockRow, before: int, days: Mapping[int, int]) -> None:
-        """`block` holds its tenant's records up to `before`; `days` gives bytes of it by the day they came."""
+    def sealed(self, block: BlockRow, before: int, everyone: int, days: Mapping[int, int]) -> None:
+        """`block` holds its tenant's records up to `before`, blocks hold everyone's up to `everyone`; `days` gives
+        the block's bytes by the day they came."""
         values = {name: getattr(block, name) for name in BlockRow.__dataclass_fields__}
         values["levels"] = json.dumps(dict(block.levels))
         with self._tables.write() as connection:
             connection.execute(sa.insert(_BLOCKS).values(values))
-            found = connection.execute(
-                sa.update(_SEALED).where(_SEALED.c.tenant == block.tenant).values(before=before)
-            )
-            if not found.rowcount:
-                connection.execute(sa.insert(_SEALED).values(tenant=block.tenant, before=before))
+            for tenant, offset in ((block.tenant, before), (EVERYONE, everyone)):
+                found = connection.execute(
+                    sa.update(_SEALED).where(_SEALED.c.tenant == tenant).values(before=offset)
+                )
+                if not found.rowcount:
+                    connection.execute(sa.insert(_SEALED).values(tenant=tenant, before=offset))
             for day, count in days.items():
                 found = connection.execute(
                     sa.update(_DAYS)

@@ -28,7 +28,7 @@ from weatherglass.engine.tables import Tables
 from weatherglass.logs import blocks as block_format
 from weatherglass.logs import search
 from weatherglass.logs.blocks import Block, encode_block, levels_of
-from weatherglass.logs.catalogue import BlockRow, Catalogue
+from weatherglass.logs.catalogue import EVERYONE, BlockRow, Catalogue
 from weatherglass.logs.head import Head, Part, part_of
 from weatherglass.logs.parse import parse_event
 from weatherglass.logs.query import LABELS, Query, Row, make_query, parse_cursor
@@ -110,7 +110,7 @@ class Logs:
         self._journal = Log(
             Path(folder) / "log", files=self._files, segment_bytes=self._settings.segment_bytes, name="logs"
         )
-        for offset, data in self._journal.replay():
+        for offset, data in self._journal.replay(sealed.get(EVERYONE, 0)):
             record = unpack(data)
             self._remember(record)
             if offset >= sealed.get(record.tenant, 0):
@@ -262,18 +262,20 @@ class Logs:
                 barrier = min(self._writing.values(), default=self._journal.next)
                 head = self._heads.get(tenant)
                 parts = head.before(barrier) if head else []
+                others = [
+                    one.first for of, one in self._heads.items() if of != tenant and one.first is not None
+                ]
             if not parts:
                 return 0
+            keep = min([barrier, *others])
             rows = sorted((row for part in parts for row in part.rows), key=lambda row: row[:2])
             with _plainly("a block of logs cannot be written", str(self._folder)):
                 block, days = self._write_block(tenant, parts, rows)
-                self._catalogue.sealed(block, barrier, days)
+            self._catalogue.sealed(block, barrier, keep, days)
             with self._lock:
                 self._blocks[tenant] = (*self._blocks.get(tenant, ()), block)
                 self._heads[tenant].drop(barrier)
                 self._counts.failure = ""
-                unsealed = [head.first for head in self._heads.values() if head.first is not None]
-                keep = min([*unsealed, *self._writing.values(), self._journal.next])
             self._journal.trim(keep)
             return len(rows)
 
