@@ -425,17 +425,26 @@ def test_tables_and_migrations_agree(tmp_path: Path) -> None:
 
 WRITER = textwrap.dedent(
     """
-    import sys, time
+    import sys, threading, time
+    import pyarrow.parquet
     from weatherglass.engine.protocols import RawEvent
     from weatherglass.engine.tables import Tables
     from weatherglass.logs import Logs, Settings
 
     folder, begin = sys.argv[1], int(sys.argv[2])
-    logs = Logs(folder + "/logs", tables=Tables(folder + "/tables.db"), settings=Settings(seal_events=40, segment_bytes=4096))
-    logs.start()
-    for number in range(begin, begin + 10_000):
-        logs.write_raw("site", [RawEvent(time.time_ns(), (), f"event {number}.{part}\\n") for part in range(3)])
-        print(number, flush=True)
+    settings = Settings(seal_events=40, segment_bytes=4096)
+    logs = Logs(folder + "/logs", tables=Tables(folder + "/tables.db"), settings=settings)
+
+    def write():
+        for number in range(begin, begin + 10_000):
+            events = [RawEvent(time.time_ns(), (), f"event {number}.{part}\\n") for part in range(3)]
+            logs.write_raw("site", events)
+            print(number, flush=True)
+
+    threading.Thread(target=write, daemon=True).start()
+    while True:
+        logs.tick()
+        time.sleep(0.002)
     """
 )
 
