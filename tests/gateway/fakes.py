@@ -71,7 +71,7 @@ class FakeMetrics:
         return {"up": {"type": "gauge", "help": "Whether it is up.", "unit": ""}}
 
     def stats(self) -> dict[str, Any]:
-        return {"series": 7, "lag_s": 0.5, "note": "not a number"}
+        return {"series": 7, "note": "not a number", "tenants": {"genomics": {"series": 5}}}
 
 
 def result(
@@ -155,27 +155,8 @@ class FakeWork:
 
 
 @dataclass
-class FakeProbe:
-    password: str = ""
-
-
-@dataclass
-class FakeReplica:
-    host: str
-
-
-@dataclass
-class FakeService:
-    name: str
-    replicas: list[FakeReplica]
-    secrets: dict[str, str] = field(default_factory=dict)
-    probe: FakeProbe | None = None
-
-
-@dataclass
 class FakeTenant:
     uses: tuple[str, ...] = ()
-    probe: FakeProbe | None = None
     seats: int = 0
     expires_ns: int = 0
     limits: Any = None
@@ -184,7 +165,6 @@ class FakeTenant:
 @dataclass
 class FakeSite:
     name: str = "aurora"
-    services: dict[str, FakeService] = field(default_factory=dict)
     tenants: dict[str, FakeTenant] = field(default_factory=dict)
 
 

@@ -71,7 +71,7 @@ def test_even_what_is_not_there_is_not_told_to_strangers(http: Any, path: str) -
         ("POST", "/api/v1/rollback", {}),
         ("POST", "/api/v1/plan", {}),
         ("POST", "/api/v1/restart", {"replica": "a.1@b", "why": "x"}),
-        ("POST", "/api/v1/faults", {"host": "ctl-1", "kind": "kill"}),
+        ("POST", "/api/v1/faults", {"host": "ctl-1", "fault": "kill"}),
         ("POST", "/api/v1/tokens", {"name": "x", "role": "admin", "tenants": ["*"]}),
         ("GET", "/api/v1/tokens", None),
         ("DELETE", "/api/v1/tokens/admin", None),
@@ -149,7 +149,13 @@ def test_a_write_by_session_needs_the_sessions_csrf_token(http: Any) -> None:
     assert http("POST", "/logout", role="", data=body | {"csrf": "0" * 64}).status_code == 403
     assert http("GET", "/api/v1/me", role="").status_code == 200
     assert (
-        http("POST", "/api/v1/check", role="", content="site: a", headers={"X-CSRF-Token": csrf}).status_code
+        http(
+            "POST",
+            "/api/v1/check",
+            role="",
+            json={"sources": {"site.yaml": "site: a"}},
+            headers={"X-CSRF-Token": csrf},
+        ).status_code
         == 200
     )
     assert http("POST", "/logout", role="", data=body | {"csrf": csrf}).status_code == 303

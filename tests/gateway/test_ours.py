@@ -54,25 +54,46 @@ class FakeDeploy:
     called: list[tuple[Any, ...]] = field(default_factory=list)
     views: list[dict[str, Any]] = field(default_factory=list)
 
-    def plan(self, source: Path | None = None) -> dict[str, Any]:
+    def check(self, source: Any = None) -> Any:
+        return parse({"site.yaml": source}, "site.yaml")
+
+    def plan(self, source: Any = None) -> dict[str, Any]:
         self.called.append(("plan", source))
         return {"changes": []}
 
-    def apply(self, source: Path | None, who: str, why: str) -> str:
-        self.called.append(("apply", source, who, why))
-        return "run-1"
+    def apply(self, source: Any = None, *, who: str, why: str = "", expect: Any = None) -> int:
+        self.called.append(("apply", source, who, why, expect))
+        return 1
 
-    def run(self, id: str) -> dict[str, Any]:
-        if id != "run-1":
-            raise NotFound(f"no run {id}")
+    def run(self, number: int) -> dict[str, Any]:
+        if number != 1:
+            raise NotFound(f"no run {number}")
         return self.views.pop(0) if len(self.views) > 1 else self.views[0]
 
-    def rollback(self, who: str, to: int | None) -> str:
+    def runs(self, limit: int = 50) -> list[Any]:
+        return self.views[:limit]
+
+    def rollback(self, *, who: str, why: str = "", to: int | None = None) -> int:
         self.called.append(("rollback", who, to))
-        return "run-2"
+        return 2
 
     def generations(self) -> list[Any]:
         return [{"number": 1}]
+
+    def drift(self) -> dict[str, Any]:
+        return {"changes": ["drifted"]}
+
+    def status(self) -> dict[str, Any]:
+        return {"paused": self.called[-1:] == [("pause", "operator", "rest")]}
+
+    def pause(self, who: str, why: str = "") -> None:
+        self.called.append(("pause", who, why))
+
+    def resume(self, who: str, why: str = "") -> None:
+        self.called.append(("resume", who, why))
+
+    def secrets_of(self, host: str) -> frozenset[str]:
+        return frozenset({"keystone-db", "keystone-probe"} if host == "ctl-1" else ())
 
 
 @pytest.fixture
@@ -213,31 +234,39 @@ def test_check_tells_every_problem_at_once(http: Http) -> None:
 
 def test_plan_and_apply_know_who_and_why(http: Http) -> None:
     assert http("POST", "/api/v1/plan", "operator", json={}).json() == {"changes": []}
-    answer = http(
-        "POST", "/api/v1/apply", "operator", json={"path": "/etc/wg/site.yaml", "why": "new keystone"}
-    )
-    assert (answer.status_code, answer.json()) == (202, {"run": "run-1"})
+    plan = {"generation": "g"}
+    body = {"path": "/etc/wg/site.yaml", "why": "new keystone", "expect": plan}
+    answer = http("POST", "/api/v1/apply", "operator", json=body)
+    assert (answer.status_code, answer.json()) == (202, {"run": 1})
+    assert http("POST", "/api/v1/apply", "operator", json={"expect": []}).status_code == 400
     assert http.rooms.deploy.called == [
         ("plan", None),
-        ("apply", Path("/etc/wg/site.yaml"), "operator", "new keystone"),
+        ("apply", Path("/etc/wg/site.yaml"), "operator", "new keystone", plan),
     ]
     for path in ("site.yaml", "/etc/shadow", "/a\0.yaml", 7):
         assert http("POST", "/api/v1/plan", "operator", json={"path": path}).status_code == 400
-    assert http("POST", "/api/v1/rollback", "operator", json={"to": 3}).json() == {"run": "run-2"}
+    assert http("POST", "/api/v1/rollback", "operator", json={"to": 3}).json() == {"run": 2}
     assert http("POST", "/api/v1/rollback", "operator", json={"to": "3"}).status_code == 400
     assert http.rooms.deploy.called[-1] == ("rollback", "operator", 3)
 
 
 def test_a_run_is_followed_to_its_end(http: Http) -> None:
     http.rooms.deploy.views = [
-        {"id": "run-1", "state": "running", "progress": []},
-        {"id": "run-1", "state": "running", "progress": [{"unit": "a"}]},
-        {"id": "run-1", "state": "done", "progress": [{"unit": "a"}, {"unit": "b"}]},
+        {"id": 1, "state": "running", "progress": []},
+        {"id": 1, "state": "running", "progress": [{"unit": "a"}]},
+        {"id": 1, "state": "done", "progress": [{"unit": "a"}, {"unit": "b"}]},
     ]
-    text = http("GET", "/api/v1/runs/run-1/events", "operator").text
+    text = http("GET", "/api/v1/runs/1/events", "operator").text
     assert text.count("event: run\n") == 3 and text.rstrip().endswith('event: end\ndata: {"state": "done"}')
-    assert http("GET", "/api/v1/runs/run-1", "operator").json()["state"] == "done"
-    assert http("GET", "/api/v1/runs/run-9/events", "operator").status_code == 404
+    assert http("GET", "/api/v1/runs/1", "operator").json()["state"] == "done"
+    assert http("GET", "/api/v1/runs/9/events", "operator").status_code == 404
+
+
+def test_the_house_rests_while_paused(http: Http) -> None:
+    assert http("POST", "/api/v1/deploy/pause", "operator", json={"why": "rest"}).json() == {"paused": True}
+    assert http("POST", "/api/v1/deploy/resume", "operator", json={}).json() == {"paused": False}
+    assert http("GET", "/api/v1/drift", "operator").json() == {"changes": ["drifted"]}
+    assert http("GET", "/api/v1/runs/one", "operator").status_code == 400
 
 
 def test_a_restart_goes_through_the_registry(http: Http) -> None:
@@ -267,7 +296,7 @@ def test_a_fault_waits_for_the_agents_answer(http: Http) -> None:
 
     thread = threading.Thread(target=agent)
     thread.start()
-    fault = {"host": "ctl-1", "kind": "kill", "replica": "mariadb.1@ctl-1"}
+    fault = {"host": "ctl-1", "fault": "kill", "replica": "mariadb.1@ctl-1"}
     answer = http("POST", "/api/v1/faults", json=fault)
     thread.join()
     assert answer.json()["status"] == "done" and answer.json()["body"] == {"killed": "mariadb.1@ctl-1"}
@@ -357,6 +386,10 @@ def test_what_it_counts_of_itself_reads_as_prometheus_text(http: Http) -> None:
         'weatherglass_http_requests_total{route="/api/v1/entities/{id:path}",method="GET",code="200"} 1'
         in text
     )
-    assert "weatherglass_metrics_series 7\n" in text and "process_resident_memory_bytes " in text
+    assert "weatherglass_metrics_series 7\n" in text
+    assert (
+        'weatherglass_metrics_tenant_series{tenant="genomics"} 5\n' in text
+        and "process_resident_memory_bytes " in text
+    )
     for row in text.splitlines():
         assert row.startswith("# ") or (row.rsplit(" ", 1)[0] and float(row.rsplit(" ", 1)[1]) >= 0)

@@ -9,7 +9,6 @@ import io
 import json
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
-from itertools import chain
 from typing import Any
 
 import zstandard
@@ -20,7 +19,6 @@ from starlette.routing import BaseRoute, Route
 from weatherglass.base.errors import Denied, Invalid, NotFound, TooLarge, Unavailable
 from weatherglass.base.ids import name_of
 from weatherglass.base.units import size
-from weatherglass.deploy.units import units
 from weatherglass.engine.protocols import Heartbeat, Labels, Principal, RawEvent, Role, WorkResult
 from weatherglass.gateway import shapes
 from weatherglass.gateway.auth import allowed, principal_of
@@ -28,7 +26,6 @@ from weatherglass.gateway.context import Context
 from weatherglass.gateway.limits import body_of, json_body
 from weatherglass.gateway.streams import line, ndjson
 from weatherglass.identity import allow
-from weatherglass.site import probe_specs
 
 EVENTS_BYTES = 128 << 20  # decompressed
 EVENTS_COUNT = 200_000
@@ -82,7 +79,7 @@ def routes(context: Context) -> Iterable[BaseRoute]:
     async def secret(request: Request) -> Response:
         principal = _agent(request, "agent.secrets")
         name, host = request.path_params["name"], name_of(principal.host)
-        if name not in await pool.run(secrets_of, rooms.site(), host):
+        if name not in await pool.run(rooms.deploy.secrets_of, host):
             raise NotFound(f"nothing on {host} uses a secret named {name!r}", where=name)
         return JSONResponse({"value": await pool.run(rooms.secret, name)})
 
@@ -188,12 +185,3 @@ def _labels(labels: Any) -> Labels:
             raise TypeError("a label's value is a text")
         name.encode(), value.encode()
     return tuple(sorted((name, value) for name, value in labels.items() if value))
-
-
-def secrets_of(site: Any, host: str) -> frozenset[str]:
-    """The names of secrets that what is declared for `host` refers to: its units', and those its probes need."""
-    if site is None:
-        return frozenset()
-    named = (unit.spec.get("secrets", {}) for unit in units(site, lambda name: "", host).values())
-    probed = (str(spec["password"]) for spec in probe_specs(site, host) if spec["password"])
-    return frozenset(chain(*named, probed))

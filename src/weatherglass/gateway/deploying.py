@@ -24,8 +24,9 @@ from weatherglass.site import parse
 
 FAULT_WAIT_S = 120.0
 _RUN_GLANCE_S = 0.25
-_OVER = frozenset({"done", "failed", "cancelled", "stopped", "rolled-back"})
+_UNDER_WAY = frozenset({"running"})
 _PATH = "string: a declaration on the server's machine; the one it was started with where not said"
+_SOURCE = "string: the main file's text, in place of a path"
 
 
 def routes(context: Context) -> APIRouter:
@@ -42,42 +43,98 @@ def routes(context: Context) -> APIRouter:
     )
     async def check(request: Request) -> Response:
         allowed(request, "deploy.check")
-        sources, main = await _sources(request)
-        return answer(await pool.run(_checked, sources, main))
+        files = await _files(request)
 
-    @router.post("/plan", summary="What apply would change, and why.", openapi_extra=openapi.body(path=_PATH))
+        def checked() -> dict[str, Any]:
+            try:
+                site = rooms.deploy.check(files) if isinstance(files, str) else parse(*files)
+            except Invalid as error:
+                return {"ok": False, "site": "", "problems": error.problems}
+            return {"ok": True, "site": site.name, "problems": []}
+
+        return answer(await pool.run(checked))
+
+    @router.post(
+        "/plan",
+        summary="What apply would change, and why.",
+        openapi_extra=openapi.body(path=_PATH, source=_SOURCE),
+    )
     async def plan(request: Request) -> Response:
         allowed_on_site(request, "deploy.plan")
-        return answer(await pool.run(rooms.deploy.plan, _path(await json_body(request))))
+        return answer(await pool.run(rooms.deploy.plan, _source(await json_body(request))))
 
     @router.post(
         "/apply",
         summary="Make it so. Answers with the run to follow.",
-        openapi_extra=openapi.body(path=_PATH, why="string: for the ledger"),
+        openapi_extra=openapi.body(
+            path=_PATH,
+            source=_SOURCE,
+            why="string: for the ledger",
+            expect="object: a plan; refused when it is no longer what would be done",
+        ),
     )
     async def apply(request: Request) -> Response:
         principal = allowed_on_site(request, "deploy.apply")
         body = await json_body(request)
-        run = await pool.run(rooms.deploy.apply, _path(body), principal.name, asked.text(body, "why", ""))
+        why, expect = asked.text(body, "why", ""), body.get("expect")
+        if expect is not None and not isinstance(expect, dict):
+            raise Invalid("expect is not a plan", where="expect")
+        source = _source(body)
+        run = await pool.run(rooms.deploy.apply, source, who=principal.name, why=why, expect=expect)
         return answer({"run": run}, 202)
+
+    @router.get("/deploy", summary="The generation that is live, the run under way, what is quarantined.")
+    async def status(request: Request) -> Response:
+        allowed_on_site(request, "deploy.read")
+        return answer(await pool.run(rooms.deploy.status))
+
+    @router.post(
+        "/deploy/pause",
+        summary="Let the house change nothing by itself for a while.",
+        openapi_extra=openapi.body(why="string: for the ledger"),
+    )
+    async def pause(request: Request) -> Response:
+        principal = allowed_on_site(request, "deploy.apply")
+        await pool.run(rooms.deploy.pause, principal.name, asked.text(await json_body(request), "why", ""))
+        return answer(await pool.run(rooms.deploy.status))
+
+    @router.post(
+        "/deploy/resume",
+        summary="Let the house heal drift again.",
+        openapi_extra=openapi.body(why="string: for the ledger"),
+    )
+    async def resume(request: Request) -> Response:
+        principal = allowed_on_site(request, "deploy.apply")
+        await pool.run(rooms.deploy.resume, principal.name, asked.text(await json_body(request), "why", ""))
+        return answer(await pool.run(rooms.deploy.status))
+
+    @router.get(
+        "/runs", summary="Runs, newest first.", openapi_extra=openapi.query(limit="at most (50; 1000)")
+    )
+    async def runs(request: Request) -> Response:
+        allowed_on_site(request, "deploy.read")
+        limit = asked.whole(request.query_params, "limit", 50, asked.PAGE_MOST)
+        return answer({"runs": await pool.run(rooms.deploy.runs, limit)})
 
     @router.get("/runs/{id}", summary="How far a run is; as server-sent events where these are accepted.")
     async def run(request: Request, id: str) -> Response:
         allowed_on_site(request, "deploy.read")
-        first = await pool.run(rooms.deploy.run, id)
+        number = _number(id)
+        first = await pool.run(rooms.deploy.run, number)
         if "text/event-stream" in request.headers.get("accept", ""):
-            return _followed(context, id, first)
+            return _followed(context, number, first)
         return answer(first)
 
     @router.get("/runs/{id}/events", summary="A run's progress as server-sent events, until it is over.")
     async def run_events(request: Request, id: str) -> Response:
         allowed_on_site(request, "deploy.read")
-        return _followed(context, id, await pool.run(rooms.deploy.run, id))
+        number = _number(id)
+        return _followed(context, number, await pool.run(rooms.deploy.run, number))
 
     @router.post(
         "/rollback",
         summary="Back to the generation before, or to the one named.",
-        openapi_extra=openapi.body((), to="integer: the number of a generation"),
+        openapi_extra=openapi.body(to="integer: the number of a generation", why="string: for the ledger"),
     )
     async def rollback(request: Request) -> Response:
         principal = allowed_on_site(request, "deploy.rollback")
@@ -85,7 +142,9 @@ def routes(context: Context) -> APIRouter:
         to = body.get("to")
         if to is not None and (isinstance(to, bool) or not isinstance(to, int) or not 0 <= to < 1 << 53):
             raise Invalid("to is not the number of a generation", where="to", mend="see /api/v1/generations")
-        return answer({"run": await pool.run(rooms.deploy.rollback, principal.name, to)}, 202)
+        why = asked.text(body, "why", "")
+        run = await pool.run(rooms.deploy.rollback, who=principal.name, why=why, to=to)
+        return answer({"run": run}, 202)
 
     @router.get("/generations", summary="Every deployment there was, newest first.")
     async def generations(request: Request) -> Response:
@@ -95,7 +154,7 @@ def routes(context: Context) -> APIRouter:
     @router.get("/drift", summary="In what the cloud differs from what was applied.")
     async def drift(request: Request) -> Response:
         allowed_on_site(request, "deploy.read")
-        return answer(await pool.run(rooms.deploy.plan, None))
+        return answer(await pool.run(rooms.deploy.drift))
 
     @router.post(
         "/restart",
@@ -118,17 +177,16 @@ def routes(context: Context) -> APIRouter:
         "/faults",
         summary="Inject a fault on a host, for a drill. Answers when the agent has.",
         openapi_extra=openapi.body(
-            ("host", "kind"),
+            ("host", "fault"),
             host="string: the host's name",
-            kind="string: kill, stop, fill …",
-            why="string: reason",
+            fault="string: kill, stop, cont, fill, unfill; what else it needs stands beside (replica, volume)",
         ),
     )
     async def fault(request: Request) -> Response:
         allowed_on_site(request, "fault.inject")
         body = await json_body(request)
         host = asked.text(body, "host").removeprefix("host/")
-        asked.text(body, "kind")
+        asked.text(body, "fault")
         given = {name: value for name, value in body.items() if name != "host"}
         work = await pool.run(rooms.work.send, host, "fault", given)
         result = await context.streams.run(rooms.work.wait, host, work, FAULT_WAIT_S)
@@ -137,8 +195,8 @@ def routes(context: Context) -> APIRouter:
     return router
 
 
-async def _sources(request: Request) -> tuple[dict[str, str], str]:
-    """(files by name, the main one) of a posted declaration."""
+async def _files(request: Request) -> tuple[dict[str, str], str] | str:
+    """A posted declaration: (files by name, the main one), or the text of the main file alone."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/json":
         body = await json_body(request)
@@ -149,21 +207,15 @@ async def _sources(request: Request) -> tuple[dict[str, str], str]:
             raise Invalid(f"{main!r} is not among the sources", where="main")
         return sources, main
     try:
-        return {"site.yaml": (await body_of(request)).decode()}, "site.yaml"
+        return (await body_of(request)).decode()
     except UnicodeDecodeError as error:
         raise Invalid(f"the declaration is not UTF-8: {error.reason}", where=f"byte {error.start}") from None
 
 
-def _checked(sources: dict[str, str], main: str) -> dict[str, Any]:
-    try:
-        site = parse(sources, main)
-    except Invalid as error:
-        return {"ok": False, "site": "", "problems": error.problems}
-    return {"ok": True, "site": site.name, "problems": []}
-
-
-def _path(body: dict[str, Any]) -> Path | None:
-    """The declaration that a plan is of; None for the server's own."""
+def _source(body: dict[str, Any]) -> Path | str | None:
+    """The declaration that is meant: a path on the server's machine, a text, or None for the server's own."""
+    if body.get("source") is not None:
+        return asked.text(body, "source", most=4 << 20)
     name = asked.text(body, "path", "")
     if not name:
         return None
@@ -173,7 +225,11 @@ def _path(body: dict[str, Any]) -> Path | None:
     return path
 
 
-def _followed(context: Context, id: str, first: Any) -> StreamingResponse:
+def _number(text: str) -> int:
+    return asked.whole({"run": text}, "run", 0, 1 << 53, 0)
+
+
+def _followed(context: Context, number: int, first: Any) -> StreamingResponse:
     async def told() -> AsyncIterator[bytes]:
         view, shown, quiet = first, None, 0.0
         while True:
@@ -181,7 +237,7 @@ def _followed(context: Context, id: str, first: Any) -> StreamingResponse:
             if now != shown:
                 shown, quiet = now, 0.0
                 yield event("run", now)
-            if now.get("state") in _OVER:
+            if now["state"] not in _UNDER_WAY:
                 yield event("end", {"state": now["state"]})
                 return
             quiet += _RUN_GLANCE_S
@@ -191,6 +247,6 @@ def _followed(context: Context, id: str, first: Any) -> StreamingResponse:
             if await context.closing.within(_RUN_GLANCE_S):
                 yield event("bye", {"reason": "the house stops"})
                 return
-            view = await context.pool.run(context.rooms.deploy.run, id)
+            view = await context.pool.run(context.rooms.deploy.run, number)
 
     return sse(told())

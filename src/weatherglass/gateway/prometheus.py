@@ -31,7 +31,7 @@ MAX_POINTS = 11_000  # a series' points in one answer, as Prometheus bounds them
 _INT64_S = 9.2e15
 _PREFIX = "/prometheus/api/v1"
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
-_FAR_MS = 1 << 62
+_FAR_MS = 1 << 53
 
 
 class RemoteWrite:

@@ -151,6 +151,7 @@ def _process() -> Iterator[str]:
 def _of_rooms(rooms: Mapping[str, Any]) -> list[str]:
     """Every number in a room's `stats()` as a gauge `weatherglass_<room>_<name>`."""
     said: list[str] = []
+    rows: dict[str, list[tuple[str, float]]] = {}
     for room, of in rooms.items():
         stats: Callable[[], Mapping[str, Any]] = of.stats
         try:
@@ -158,12 +159,23 @@ def _of_rooms(rooms: Mapping[str, Any]) -> list[str]:
         except Unavailable:
             continue
         for key, value in sorted(figures.items()):
-            if isinstance(value, (int, float)) and not isinstance(value, bool):
-                name = f"weatherglass_{room}_{key}"
-                said.append(
-                    _head(name, "gauge", f"`{key}` as the {room} room counts it.") + _sample(name, value)
-                )
+            name = f"weatherglass_{room}_{key}"
+            head = _head(name, "gauge", f"`{key}` as the {room} room counts it.")
+            if _is_number(value):
+                said.append(head + _sample(name, value))
+        tenants = figures.get("tenants")
+        for tenant, of_tenant in sorted(tenants.items()) if isinstance(tenants, Mapping) else ():
+            for key, value in sorted(of_tenant.items()):
+                if _is_number(value):
+                    rows.setdefault(f"weatherglass_{room}_tenant_{key}", []).append((tenant, value))
+    for name, samples in rows.items():
+        said.append(_head(name, "gauge", "As the room counts it, by tenant."))
+        said.extend(_sample(name, value, tenant=tenant) for tenant, value in samples)
     return said
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _head(name: str, kind: str, doc: str) -> str:
