@@ -83,7 +83,7 @@ def width_of(x: cython.ulonglong) -> cython.int:
 @cython.exceptval(check=False)
 def pack(z: cython.p_ulonglong, n: cython.Py_ssize_t, out: cython.p_uchar) -> cython.Py_ssize_t:
     """Bytes written: at most 8 n + n / 64 + 1."""
-    words: cython.ulonglong[66]
+    words = cython.declare(cython.ulonglong[66])
     used: cython.Py_ssize_t = 0
     start: cython.Py_ssize_t = 0
     m: cython.Py_ssize_t
@@ -122,7 +122,7 @@ def unpack(
     p: cython.p_uchar, size: cython.Py_ssize_t, z: cython.p_ulonglong, n: cython.Py_ssize_t
 ) -> cython.Py_ssize_t:
     """Bytes read, or -1."""
-    words: cython.ulonglong[66]
+    words = cython.declare(cython.ulonglong[66])
     used: cython.Py_ssize_t = 0
     start: cython.Py_ssize_t = 0
     m: cython.Py_ssize_t

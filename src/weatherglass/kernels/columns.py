@@ -117,7 +117,7 @@ def pack(
 def unpack(data: cython.const[cython.uchar][::1]) -> tuple:
     """(numbers int64, counts uint32, times int64, values float64) of a record. Raises Corrupt."""
     size: cython.Py_ssize_t = data.shape[0]
-    head: cython.uint[2]
+    head = cython.declare(cython.uint[2])
     if size < 8:
         raise Corrupt("a record of samples is cut short")
     p: cython.p_uchar = cython.cast(cython.p_uchar, cython.address(data[0]))

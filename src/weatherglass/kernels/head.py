@@ -107,8 +107,8 @@ class Head:
     @cython.exceptval(check=False)
     def freeze(self, row: cython.pointer(Row)) -> cython.int:
         """The open row becomes a part; -1 without memory."""
-        out: cython.uchar[1400]
-        work: cython.longlong[128]
+        out = cython.declare(cython.uchar[1400])
+        work = cython.declare(cython.longlong[128])
         times_size: cython.Py_ssize_t
         values_size: cython.Py_ssize_t
         part: cython.pointer(Part)

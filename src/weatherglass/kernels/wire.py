@@ -43,7 +43,7 @@ def hash_bytes(p: cython.p_uchar, n: cython.Py_ssize_t) -> cython.ulonglong:
     total: cython.ulonglong
     a: cython.uint
     b: cython.uint
-    word: cython.ulonglong
+    word: cython.ulonglong = 0
     k: cython.Py_ssize_t
     words: cython.Py_ssize_t
     while n > 0:
@@ -281,7 +281,7 @@ class Batch:
 def decode(raw: cython.const[cython.uchar][::1]) -> object:
     """A WriteRequest's columns. Raises Invalid."""
     n: cython.Py_ssize_t = raw.shape[0]
-    found: cython.longlong[4]
+    found = cython.declare(cython.longlong[4])
     found[0] = found[1] = found[2] = found[3] = 0
     bad: cython.Py_ssize_t = 0
     p: cython.p_uchar = cython.NULL
