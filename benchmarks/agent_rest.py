@@ -52,7 +52,9 @@ def measure(seconds: float, probes: int, logs: int) -> list[tuple[str, str, str]
         sink.keepalive_s = 5.0
         root = Path(folder)
         for number in range(logs):
-            (root / f"service-{number}.log").write_text("2026-11-22 10:00:00.000 1 INFO a.b [-] started\n" * 100)
+            (root / f"service-{number}.log").write_text(
+                "2026-11-22 10:00:00.000 1 INFO a.b [-] started\n" * 100
+            )
         began = time.monotonic()
         agent = agent_process.start(sink.url, root)
         try:

@@ -20,7 +20,9 @@ def start(url: str, folder: Path, *, token: str = TOKEN, host: str = "here") -> 
     return subprocess.Popen(command, stderr=subprocess.PIPE, env={**os.environ, "PYTHONUNBUFFERED": "1"})
 
 
-def end(process: subprocess.Popen[bytes], number: int = signal.SIGTERM, timeout_s: float = 10.0) -> tuple[int, str]:
+def end(
+    process: subprocess.Popen[bytes], number: int = signal.SIGTERM, timeout_s: float = 10.0
+) -> tuple[int, str]:
     """Exit code and what it said on stderr."""
     if process.poll() is None:
         process.send_signal(number)

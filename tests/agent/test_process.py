@@ -9,7 +9,23 @@ import time
 
 from agent import agent_process
 
-HEAVY = "numpy pyarrow sqlalchemy yaml jinja2 typer rich fastapi starlette pydantic uvicorn scipy networkx alembic click".split()
+HEAVY = [
+    "numpy",
+    "pyarrow",
+    "sqlalchemy",
+    "yaml",
+    "jinja2",
+    "typer",
+    "rich",
+    "fastapi",
+    "starlette",
+    "pydantic",
+    "uvicorn",
+    "scipy",
+    "networkx",
+    "alembic",
+    "click",
+]
 
 
 def test_it_carries_nothing_heavy():

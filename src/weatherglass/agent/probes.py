@@ -17,6 +17,7 @@ import hashlib
 import http.client
 import json
 import os
+import select
 import signal
 import socket
 import struct
@@ -158,16 +159,34 @@ def command(spec: Spec, deadline: Deadline, secret: Secret) -> None:
         start_new_session=True,
     )
     try:
-        said, _ = child.communicate(timeout=deadline.left())
+        said = _last_said(child, deadline)
+        child.wait(deadline.left())
     except subprocess.TimeoutExpired as error:
         raise TimeoutError from error
     finally:
-        if child.returncode is None:
-            os.killpg(child.pid, signal.SIGKILL)  # its children too: they hold the pipe
-            child.communicate()
+        if child.poll() is None:
+            os.killpg(child.pid, signal.SIGKILL)  # its children too: they may hold the pipe
+            child.wait()
+        assert child.stdout is not None
+        child.stdout.close()
     if child.returncode:
         last = said.decode(errors="replace").strip().rpartition("\n")[2]
         raise ProbeFailed(f"exit code {child.returncode}" + (f": {last[:200]}" if last else ""))
+
+
+def _last_said(child: subprocess.Popen[bytes], deadline: Deadline) -> bytes:
+    """The end of what it says until it closes its output; however much that is, little is held."""
+    assert child.stdout is not None
+    pipe, last = child.stdout.fileno(), b""
+    poll = select.poll()
+    poll.register(pipe, select.POLLIN)
+    while True:
+        if not poll.poll(deadline.left() * 1000):
+            raise TimeoutError
+        piece = os.read(pipe, BODY_READ)
+        if not piece:
+            return last
+        last = (last + piece)[-1024:]
 
 
 # --- mysql -----------------------------------------------------------------------------------------------

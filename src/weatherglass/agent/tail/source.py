@@ -9,7 +9,7 @@ from __future__ import annotations
 import codecs
 import os
 
-from weatherglass.agent.tail.cursor import Cursor, Identity, head, same_head
+from weatherglass.agent.tail.cursor import HEAD_BYTES, Cursor, Identity, head, same_head
 from weatherglass.agent.tail.unwrap import Unwrap, byte_length
 from weatherglass.logs.framing import Framer, RawText
 
@@ -39,7 +39,7 @@ class Source:
         self._head = head(fd)
         self._mtime_ns = -1
         self.at_end = False
-        self.quiet_since_ns = 0
+        self.quiet_since_ns: int | None = None
         self._restart()
 
     def _restart(self) -> None:
@@ -81,13 +81,13 @@ class Source:
                 self._head = head(self._fd)
         if told.st_size == self._at:
             self.at_end = True
-            if not self.quiet_since_ns:
+            if self.quiet_since_ns is None:
                 self.quiet_since_ns = now_ns
             return events + self._framer.flush(now_ns, IDLE_S)
         data = os.pread(self._fd, READ_BYTES, self._at)
         self._at += len(data)
-        self.at_end, self.quiet_since_ns = len(data) < READ_BYTES, 0
-        if self._head[0] < 256:
+        self.at_end, self.quiet_since_ns = len(data) < READ_BYTES, None
+        if self._head[0] < HEAD_BYTES:
             self._head = head(self._fd)
         return events + self._framer.feed(self._decode(data), now_ns)
 

@@ -12,6 +12,7 @@ import glob
 import json
 import os
 import threading
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +32,7 @@ BATCH_EVENTS = 5000
 DISCOVER_S = 3.0
 QUIET_S = 5.0
 FILES_LIMIT = 512
+GENERATIONS_KEPT = 4
 PACKED = (".gz", ".xz", ".bz2", ".zst")
 
 
@@ -66,10 +68,6 @@ class _Batch:
     @property
     def full(self) -> bool:
         return self.size >= BATCH_BYTES or len(self.lines) >= BATCH_EVENTS
-
-
-def _key(identity: Identity) -> str:
-    return f"{identity[0]}:{identity[1]}"
 
 
 class Tailer:
@@ -152,40 +150,37 @@ class Tailer:
 
     def _fill(self, batch: _Batch) -> bool:
         """Read every chain in turn until the batch is full; whether something is left unread."""
-        more = False
         for chain in list(self._chains.values()):
             self._follow_rotation(chain)
-            while chain.sources and not batch.full:
-                source = chain.sources[0]
+            for source in list(chain.sources):
                 self._take(chain, source, batch)
-                if not source.at_end:
-                    continue
-                if len(chain.sources) == 1 or source.held:
-                    break
-                # Drained. Its writer may still hold it: it goes behind no one, but lets the next be read.
-                if not self._retire(chain, source, batch):
-                    for later in chain.sources[1:]:
-                        self._take(chain, later, batch)
-                        more |= not later.at_end
-                    break
-            if not chain.sources:
-                del self._chains[chain.path]
-            more |= batch.full
-        return more
+                while not source.at_end and not batch.full:
+                    self._take(chain, source, batch)
+                if not source.at_end or source.held:
+                    break  # the next of the chain waits: order
+                if source is not chain.sources[-1]:
+                    self._retire(chain, source, batch)
+            del self._chains[chain.path]
+            if chain.sources:
+                self._chains[chain.path] = chain  # behind the others: one that never ends starves none
+            if batch.full:
+                return True
+        return False
 
     def _take(self, chain: _Chain, source: Source, batch: _Batch) -> None:
-        now_ns = self._clock.now_ns()
         try:
-            events = source.read(now_ns)
+            events = source.read(self._since_ns())
         except OSError:
             source.at_end = True  # a failing disk or mount: looked at again in the next round
             return
         self._add(chain, source, events, batch)
 
     def _add(self, chain: _Chain, source: Source, events: Iterable[Any], batch: _Batch) -> None:
-        count = 0
+        count, epoch_ns = 0, self._clock.now_ns() - self._since_ns()
         for event in events:
-            line = json.dumps([event.seen_ns, chain.labels, readable(event.text)], separators=(",", ":"))
+            line = json.dumps(
+                [event.seen_ns + epoch_ns, chain.labels, readable(event.text)], separators=(",", ":")
+            )
             batch.lines.append(line)
             batch.size += len(line)
             count += 1
@@ -193,16 +188,24 @@ class Tailer:
             self.events += count
             batch.touched[source.identity] = source.cursor()
 
-    def _retire(self, chain: _Chain, source: Source, batch: _Batch) -> bool:
-        """Let go of a file that lost its name and was quiet long enough; whether it went."""
-        quiet_ns = self._clock.now_ns() - source.quiet_since_ns
-        if not source.quiet_since_ns or quiet_ns < QUIET_S * SECOND_NS:
-            return False
-        self._add(chain, source, source.finish(self._clock.now_ns()), batch)
+    def _since_ns(self) -> int:
+        # What waits, waits by a clock that is never set back.
+        return int(self._clock.monotonic() * SECOND_NS)
+
+    def _was_quiet(self, source: Source) -> bool:
+        return (
+            source.quiet_since_ns is not None
+            and self._since_ns() - source.quiet_since_ns >= QUIET_S * SECOND_NS
+        )
+
+    def _retire(self, chain: _Chain, source: Source, batch: _Batch) -> None:
+        """Let go of a file that lost its name, once it was quiet long enough."""
+        if not self._was_quiet(source):
+            return
+        self._add(chain, source, source.finish(self._since_ns()), batch)
         self._cursors[source.identity] = source.cursor()
         source.close()
         chain.sources.remove(source)
-        return True
 
     # --- which files -------------------------------------------------------------------------------------
 
@@ -288,8 +291,7 @@ class Tailer:
 
     def _let_go(self, chain: _Chain, source: Source) -> None:
         """A file that has no name any more: once quiet and with nothing held, it is done."""
-        quiet_ns = self._clock.now_ns() - source.quiet_since_ns
-        if source.quiet_since_ns and quiet_ns >= QUIET_S * SECOND_NS and not source.held:
+        if self._was_quiet(source) and not source.held:
             self._cursors[source.identity] = source.cursor()
             source.close()
             chain.sources.remove(source)
@@ -305,9 +307,12 @@ class Tailer:
         chain.sources.append(source)
 
     def _forget(self, present: set[Identity]) -> None:
-        """Drop cursors of files that are gone, so that the cursor file stays as small as what it tells of."""
-        for known, cursor in list(self._cursors.items()):
-            if known not in present and not self._named(cursor.path):
+        """Drop cursors of files that are gone, but for the newest few of each path: a renamed file may turn up."""
+        kept: Counter[str] = Counter()
+        for known, cursor in sorted(self._cursors.items(), key=lambda pair: -pair[1].mtime_ns):
+            kept[cursor.path] += 1
+            gone = not self._named(cursor.path) or kept[cursor.path] > GENERATIONS_KEPT
+            if known not in present and gone:
                 del self._cursors[known]
 
     # --- putting -----------------------------------------------------------------------------------------
