@@ -135,6 +135,7 @@ class Executor:
         Stops at the first that fails. Answers {ok, done: [{unit, did, seconds}], failed: {unit, error, mend} |
         None, observed: {id: …}}. Nothing is done to what is as it should be.
         """
+        self._in_time(body)
         steps: list[tuple[str, Unit | None]] = [(unit_id, None) for unit_id in body.get("remove", ())]
         steps += [(unit.id, unit) for unit in map(unit_from_json, body.get("units", ()))]
         done: list[dict[str, Any]] = []
@@ -167,7 +168,14 @@ class Executor:
         action = ACTS.get(str(body.get("action")))
         if action is None:
             raise Invalid(f"no act is called {body.get('action')!r}", mend=f"one of {', '.join(ACTS)}")
+        self._in_time(body)
         return action(self, body, progress)
+
+    def _in_time(self, body: Mapping[str, Any]) -> None:
+        """An order that waited too long on its stream may undo what was done since."""
+        expires_ns = int(body.get("expires_ns", 0))
+        if expires_ns and self._clock.now_ns() > expires_ns:
+            raise Unavailable("this order came too late and was not carried out", where=f"host/{self.host}")
 
     def _restart(self, body: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
         name, began = str(body["replica"]), self._clock.monotonic()

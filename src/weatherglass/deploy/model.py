@@ -171,9 +171,11 @@ def digest(value: Any) -> str:
 def generation(
     site: str, units: Iterable[Unit], sources: Mapping[str, str] | None = None, main: str = ""
 ) -> Generation:
-    """Units → a generation. Its hash is a Merkle root over the units' own hashes, so order does not matter."""
+    """Units and the sources they came from → a generation. Its hash is a Merkle root over the units' own hashes,
+    so their order does not matter."""
     by_id = {unit.id: unit for unit in sorted(units, key=lambda unit: unit.id)}
-    root = digest([FORMAT, site, [[unit.id, unit.hash] for unit in by_id.values()]])
+    leaves = [[unit.id, unit.hash] for unit in by_id.values()]
+    root = digest([FORMAT, site, digest([main, dict(sources or {})]), leaves])
     return Generation(root, site, by_id, dict(sources or {}), main)
 
 

@@ -257,3 +257,16 @@ def _reach(unit: Unit, desired: Mapping[UnitId, Unit], todo: Mapping[UnitId, Cha
         if known is not None:
             queue += known.needs
     return found
+
+
+def sentence(change: Change) -> str:
+    """A change in a line for people: `replace keystone.1@ctl-1 (environment.MODE: a → b)`."""
+    name = change.unit.replica or str(change.unit.spec.get("name", change.unit.id))
+    if change.unit.kind == "file":
+        name = f"{change.unit.spec.get('path', change.unit.id)} of {name}"
+    elif change.unit.kind == "once":
+        name = f"job {change.unit.spec['name']} of {change.unit.service}"
+    elif change.unit.kind in ("image", "volume"):
+        name = f"{change.unit.kind} {name} on {change.unit.host}"
+    more = f" and {len(change.reasons) - 1} more" if len(change.reasons) > 1 else ""
+    return f"{change.action} {name} ({change.reasons[0]}{more})"

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from weatherglass.base.errors import Invalid, Problem, WeatherglassError
 from weatherglass.deploy.model import Unit, UnitId, digest
+from weatherglass.deploy.plan import plan, schedule
 from weatherglass.deploy.render import Renderer, places
 
 if TYPE_CHECKING:
@@ -43,6 +44,16 @@ def units(site: Site, fingerprint: Callable[[str], str], host: str | None = None
                 problems += error.problems
     if problems:
         raise Invalid(f"{len(problems)} problems in the services", problems=dict.fromkeys(problems))
+    return made
+
+
+def check(site: Site, fingerprint: Callable[[str], str] = str) -> dict[UnitId, Unit]:
+    """All that apply would refuse of a declaration by itself: templates that do not render, needs in a circle.
+
+    Raises Invalid. By default it is not asked whether the secrets are there.
+    """
+    made = units(site, fingerprint)
+    schedule(plan(made, {}).changes, made)
     return made
 
 
