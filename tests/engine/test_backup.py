@@ -143,6 +143,8 @@ def test_a_frame_half_written_stays_behind(tmp_path, state):
         file.write(b"\xf5WGf half")
     backup(state, tmp_path / "copy")
     restore(tmp_path / "copy", tmp_path / "back")
+    (path,) = (tmp_path / "back/ledger").iterdir()
+    assert not path.read_bytes().endswith(b"half")
     assert list(Log(tmp_path / "back/ledger").replay()) == [(0, b"whole")]
 
 

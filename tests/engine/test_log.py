@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from weatherglass.base.errors import Corrupt, Unavailable
 from weatherglass.engine.files import RealFiles
-from weatherglass.engine.log import Log, sound_length
+from weatherglass.engine.log import Log
+from weatherglass.engine.segments import sound_length
 
 
 class CountingFiles(RealFiles):
@@ -217,6 +218,35 @@ def test_readers_are_not_disturbed_by_trimming_and_appending(tmp_path):
     for reader in readers:
         reader.join()
     assert not wrong and log.first > 1000
+
+
+def test_a_segment_trimmed_under_a_reader_is_passed_over(tmp_path):
+    class TrimmedFiles(RealFiles):
+        """Trims the log just before a segment is read."""
+
+        armed = False
+
+        def read(self, path, offset=0, size=-1):
+            if self.armed:
+                self.armed = False
+                log.trim(60)
+            return super().read(path, offset, size)
+
+    files = TrimmedFiles()
+    log = Log(tmp_path, files=files, segment_bytes=500)
+    for number in range(90):
+        log.append([b"%d" % number * 20])
+    files.armed = True
+    assert [offset for offset, _ in log.replay()] == list(range(log.first, 90)) and 40 < log.first <= 60
+
+
+def test_a_lost_segment_is_no_trimmed_one(tmp_path):
+    log = Log(tmp_path, segment_bytes=500)
+    for number in range(30):
+        log.append([b"%d" % number * 20])
+    sorted(tmp_path.iterdir())[0].unlink()
+    with pytest.raises(Corrupt, match="is gone"):
+        all_of(log)
 
 
 def test_waiting_for_what_comes_and_closing(tmp_path):

@@ -35,7 +35,7 @@ import zstandard
 from weatherglass.base.errors import Conflict, Corrupt, Invalid, NotFound, Unavailable
 from weatherglass.base.time import Clock, SystemClock
 from weatherglass.engine.files import TEMPORARY, AppendFile, RealFiles
-from weatherglass.engine.log import SUFFIX, sound_length
+from weatherglass.engine.segments import SUFFIX, sound_length
 
 FORMAT = "weatherglass-backup"
 VERSION = 1
