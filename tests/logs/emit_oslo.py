@@ -23,6 +23,8 @@ NAMES = [
     "oslo.messaging._drivers.impl_rabbit",
     "nova.osapi_compute.wsgi.server",
 ]
+PEOPLE = [uuid.UUID(int=number**7 * 31).hex for number in range(3, 43)]
+INSTANCES = [str(uuid.UUID(int=number**9 * 37)) for number in range(3, 203)]
 XML = '<domain type="kvm">\n  <name>instance-%08x</name>\n\n  <memory>%d</memory>\n</domain>\n'
 
 
@@ -48,45 +50,46 @@ def deep(random_, depth):
     raise LookupError()
 
 
-def emit(random_, loggers):
+def emit(random_, loggers, requests):
     logger = logging.getLogger(random_.choice(loggers))
     extra = {}
     if random_.random() < 0.4:
-        extra["instance_uuid"] = str(uuid.UUID(int=random_.getrandbits(128)))
+        extra["instance_uuid"] = random_.choice(INSTANCES)
         extra["extra_keys"] = ["instance_uuid"]
     if random_.random() < 0.7:
         extra["context"] = oslo_context.RequestContext(
-            user_id=uuid.UUID(int=random_.getrandbits(128)).hex,
-            project_id=uuid.UUID(int=random_.getrandbits(128)).hex,
+            user_id=random_.choice(PEOPLE),
+            project_id=random_.choice(PEOPLE),
             user_domain_id="default",
             project_domain_id="default",
             system_scope=random_.choice([None, "all"]),
-            request_id=f"req-{uuid.UUID(int=random_.getrandbits(128))}",
+            request_id=random_.choice(requests),
             global_request_id=random_.choice([None, f"req-{uuid.UUID(int=random_.getrandbits(128))}"]),
             overwrite=False,
         )
-    what = random_.randrange(8)
-    if what < 4:
+    # Of 24 events three have a traceback: more than in life, where it is one in hundreds.
+    what = random_.randrange(24)
+    if what < 16:
         logger.info(
             '10.11.10.%d "GET /v2/%s/servers/detail HTTP/1.1" status: %d len: %d time: %.7f',
             random_.randrange(255),
-            uuid.UUID(int=random_.getrandbits(128)).hex,
+            random_.choice(PEOPLE),
             random_.choice([200, 404, 500]),
             random_.randrange(5000),
             random_.random(),
             extra=extra,
         )
-    elif what == 4:
+    elif what < 20:
         logger.warning(
             "Running periodic task %s took %.2f s", random_.choice("abc"), random_.random(), extra=extra
         )
-    elif what == 5:
+    elif what == 20:
         logger.debug("End _get_guest_xml xml=" + XML, random_.randrange(2**31), 2048, extra=extra)
     else:
         try:
             deep(random_, random_.randrange(4))
         except Exception:
-            if what == 6:
+            if what < 23:
                 logger.exception("Failed to do %s", "a thing", extra=extra)
             else:
                 logger.warning("Will retry", exc_info=True, extra=extra)
@@ -104,8 +107,11 @@ def main():
     truth.setFormatter(formatters.JSONFormatter())
     root.handlers = [text, truth]
     random_ = random.Random(SEED)
+    requests = ["req-begin"]
     for _ in range(EVENTS):
-        emit(random_, NAMES)
+        if random_.random() < 0.3:  # a new request, while a few others go on
+            requests = [f"req-{uuid.UUID(int=random_.getrandbits(128))}", *requests[:3]]
+        emit(random_, NAMES, requests)
 
 
 main()

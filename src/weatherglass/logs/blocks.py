@@ -55,8 +55,11 @@ def encode_block(tenant: str, rows: Sequence[Row]) -> bytes:
         columns[name] = _strings([one[number] for one in labelled])
     columns["level"] = _strings([event.level or None for event in events])
     columns["logger"] = _strings([event.logger or None for event in events])
-    for name in FIELDS:
-        columns[name] = _strings([event.fields.get(name) for event in events])
+    fields: dict[str, list[str | None]] = {name: [None] * len(events) for name in FIELDS}
+    for number, event in enumerate(events):
+        for name, value in event.fields.items():
+            fields[name][number] = value
+    columns.update((name, _strings(values)) for name, values in fields.items())
     # A message is nearly always the end of its text's first line: looked for from there it is found at once.
     places = [event.raw.find(event.message) for event in events]
     columns["message_at"] = pa.array(places, pa.int32())

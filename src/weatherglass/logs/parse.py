@@ -12,16 +12,15 @@ from __future__ import annotations
 
 import json
 import re
-from calendar import timegm
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import lru_cache
 from sys import intern
 from typing import Final, NamedTuple
 
 from weatherglass.base.time import MS_NS, SECOND_NS, parse_iso
 from weatherglass.engine.protocols import Event, RawEvent
-from weatherglass.logs.traces import exception_of
+from weatherglass.logs.traces import BEGIN, exception_of
 
 FIELDS: Final = (
     "format",
@@ -75,6 +74,9 @@ LEVELS: Final = {
 }
 
 
+_EPOCH: Final = date(1970, 1, 1).toordinal() * 86_400
+
+
 class Parsed(NamedTuple):
     """What a format made of a text; `time_ns` is 0 where the text has none."""
 
@@ -85,14 +87,21 @@ class Parsed(NamedTuple):
     fields: dict[str, str]
 
 
-@lru_cache(4096)
-def _second(text: str) -> int:
-    """Nanoseconds of `2026-11-22 10:01:02`; 0 for a day or an hour that is none. Events come in bursts of one."""
+@lru_cache(1024)
+def _day(text: str) -> int:
+    """Seconds at the midnight that begins `2026-11-22`; -1 for a day that is none."""
     try:
-        when = datetime.strptime(text.replace("T", " "), "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
+        return date.fromisoformat(text).toordinal() * 86_400 - _EPOCH
     except ValueError:
+        return -1
+
+
+def _second(text: str) -> int:
+    """Nanoseconds of `2026-11-22 10:01:02`; 0 for a day or an hour that is none."""
+    day, hour, minute, second = _day(text[:10]), int(text[11:13]), int(text[14:16]), int(text[17:19])
+    if day < 0 or hour > 23 or minute > 59 or second > 60:
         return 0
-    return timegm(when.timetuple()) * SECOND_NS
+    return (day + hour * 3600 + minute * 60 + second) * SECOND_NS
 
 
 def _stamp(text: str) -> int:
@@ -122,16 +131,23 @@ def context_fields(context: str) -> dict[str, str]:
     if at and words[0] not in ("", "-", "None"):
         fields["global_request_id"] = words[0]
     fields["request_id"] = words[at]
-    identity = words[at + 1 :]
-    names = IDENTITY.get(len(identity))
-    if names is None:
-        if identity:
-            fields["context"] = " ".join(identity)
-        return fields
-    for name, value in zip(names, identity, strict=True):
-        if value not in ("-", "", "None"):
-            fields[name] = intern(value)
+    if at + 1 < len(words):
+        fields.update(_identity(" ".join(words[at + 1 :])))
     return fields
+
+
+@lru_cache(4096)
+def _identity(text: str) -> dict[str, str]:
+    """The fields of a user's identity. Cached, as few speak often; not to be changed."""
+    words = text.split(" ")
+    names = IDENTITY.get(len(words))
+    if names is None:
+        return {"context": text}
+    return {
+        name: intern(value)
+        for name, value in zip(names, words, strict=True)
+        if value not in ("-", "", "None")
+    }
 
 
 def _oslo(text: str) -> Parsed | None:
@@ -157,13 +173,22 @@ def _oslo(text: str) -> Parsed | None:
             message, lines = (text[begin:], []) if cut < 0 else (text[begin:cut], text[cut + 1 :].split("\n"))
         message = message.rstrip("\r\n")
         if lines:
-            fields.update(exception_of([_unprefixed(line, prefix, logger) for line in lines]))
-        elif "Traceback (most recent call last):" in message:
+            fields.update(_exception(lines, prefix, logger))
+        elif BEGIN in message:
             fields.update(exception_of(message.split("\n")))
     at = _second(second)
     return Parsed(
         at + int(millis) * MS_NS if at else 0, LEVELS.get(level, level), intern(logger), message, fields
     )
+
+
+def _exception(lines: list[str], prefix: str, logger: str) -> dict[str, str]:
+    """The exception of prefixed lines. Its end is looked at first: tracebacks are long."""
+    for number in range(len(lines) - 1, -1, -1):
+        if lines[number].endswith(BEGIN) and _unprefixed(lines[number], prefix, logger) == BEGIN:
+            lines = lines[number:]
+            break
+    return exception_of([_unprefixed(line, prefix, logger) for line in lines])
 
 
 def _unprefixed(line: str, prefix: str, logger: str) -> str:
@@ -258,7 +283,7 @@ def _python(text: str) -> Parsed | None:
         logger = head[2] or head[5] or head[6] or ""
     fields = {"format": "python"}
     message = text[begin:].rstrip("\r\n")
-    if "Traceback (most recent call last):" in message:
+    if BEGIN in message:
         fields.update(exception_of(message.split("\n")))
     return Parsed(_stamp(head[1]), LEVELS.get(level, ""), intern(logger), message, fields)
 
@@ -270,7 +295,7 @@ def _level_first(text: str) -> Parsed | None:
         return None
     fields = {"format": "python"}
     message = text[head.end() :].rstrip("\r\n")
-    if "Traceback (most recent call last):" in message:
+    if BEGIN in message:
         fields.update(exception_of(message.split("\n")))
     return Parsed(0, LEVELS[head[1]], intern(head[2] or head[3]), message, fields)
 

@@ -23,7 +23,7 @@ from weatherglass.base.errors import Invalid, LimitExceeded, TooLarge, Unavailab
 from weatherglass.base.time import SECOND_NS, Clock, SystemClock
 from weatherglass.engine.files import Files, RealFiles
 from weatherglass.engine.log import Log
-from weatherglass.engine.protocols import Bus, RawEvent
+from weatherglass.engine.protocols import Bus, Labels, RawEvent
 from weatherglass.engine.tables import Tables
 from weatherglass.logs import blocks as block_format
 from weatherglass.logs import search
@@ -174,7 +174,7 @@ class Logs:
         Raises LimitExceeded, Invalid, TooLarge (nothing is stored), Unavailable (try again; at worst a part of
         more than 65,536 events is stored already, and is told by the repetition).
         """
-        sound = [_sound(event) for event in events]
+        sound = _sound(events)
         return sum(
             self._write(tenant, sound[begin : begin + MAX_EVENTS])
             for begin in range(0, len(sound), MAX_EVENTS)
@@ -483,15 +483,26 @@ def _folder_name(tenant: str) -> str:
     return quote(tenant, safe="") if tenant.strip(".") else f"%{tenant}"
 
 
-def _sound(event: RawEvent) -> RawEvent:
-    """The event with its labels in order. Raises Invalid, TooLarge."""
-    if not 0 < event.seen_ns < 1 << 62:
-        raise Invalid(f"{event.seen_ns} is no time in nanoseconds since the epoch", where="seen_ns")
-    if len(event.text) > MAX_TEXT:
-        raise TooLarge(f"an event of {len(event.text)} characters; at most {MAX_TEXT}", where="text")
-    labels = tuple(sorted((name, value) for name, value in event.labels if value))
+def _sound(events: Sequence[RawEvent]) -> Sequence[RawEvent]:
+    """The events with their labels in order. Raises Invalid, TooLarge."""
+    known: dict[Labels, Labels] = {}
+    sound = []
+    for event in events:
+        if not 0 < event.seen_ns < 1 << 62:
+            raise Invalid(f"{event.seen_ns} is no time in nanoseconds since the epoch", where="seen_ns")
+        if len(event.text) > MAX_TEXT:
+            raise TooLarge(f"an event of {len(event.text)} characters; at most {MAX_TEXT}", where="text")
+        labels = known.get(event.labels)
+        if labels is None:
+            labels = known[event.labels] = _sound_labels(event.labels)
+        sound.append(event if labels == event.labels else RawEvent(event.seen_ns, labels, event.text))
+    return sound
+
+
+def _sound_labels(given: Labels) -> Labels:
+    labels = tuple(sorted((name, value) for name, value in given if value))
     if len(labels) > MAX_LABELS or sum(len(name) + len(value) for name, value in labels) > 4096:
         raise Invalid(
             "too many or too long labels", where="labels", mend=f"at most {MAX_LABELS}, 4096 characters"
         )
-    return event if labels == event.labels else RawEvent(event.seen_ns, labels, event.text)
+    return labels

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-_BEGIN = "Traceback (most recent call last):"
+BEGIN = "Traceback (most recent call last):"
 _CLASS = re.compile(r"([A-Za-z_][\w.]*)(?:: ?(.*))?$", re.DOTALL)
 _NOT_A_CLASS = ("During handling of", "The above exception", "[SQL: ", "[parameters: ", "(Background on")
 
@@ -16,7 +16,7 @@ def exception_of(lines: Sequence[str]) -> dict[str, str]:
     Lines come without a logger's prefix and without line ends. An exception logged without frames is its
     first line that looks like one.
     """
-    at = next((number for number in range(len(lines) - 1, -1, -1) if lines[number] == _BEGIN), -1)
+    at = next((number for number in range(len(lines) - 1, -1, -1) if lines[number] == BEGIN), -1)
     for number in range(at + 1, len(lines)):
         line = lines[number]
         if not line or line[0].isspace() or line.startswith(_NOT_A_CLASS):
