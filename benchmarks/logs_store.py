@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -167,11 +168,8 @@ def measure(name: str, text: str, rounds: int, scratch: Path) -> None:
     parsed = [[parse_event(raw) for raw in batch] for batch in raws]
     parsing = time.process_time() - began
     size = len(text.encode())
-    rare = next(
-        event.fields["request_id"]
-        for event in reversed(parsed[len(parsed) // 2])
-        if "request_id" in event.fields
-    )
+    requests = Counter(event.fields.get("request_id", "") for batch in parsed for event in batch)
+    rare = min(requests, key=lambda request: (requests[request], request))
     cpu: dict[str, list[float]] = {contender: [] for contender in CONTENDERS}
     wall: dict[str, list[float]] = {contender: [] for contender in CONTENDERS}
     stored: dict[str, int] = {}

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weatherglass.logs.terms import has_all, has_term, long_words, make_filter, may_have, terms_of
+from weatherglass.logs.terms import has_all, has_term, long_words, make_filter, may_have, terms_of, which_have
 
 SMALL = st.text(alphabet="aAbß_-. 1İΣς", max_size=12)
 
@@ -55,6 +55,13 @@ def test_a_term_is_found_where_a_regular_expression_finds_it(text: str, term: st
     left = r"(?<!\w)" if re.match(r"\w", term) else ""
     right = r"(?!\w)" if re.search(r"\w$", term) else ""
     assert has_term(text, term) == bool(re.search(left + re.escape(term) + right, text))
+
+
+@given(st.lists(st.text(alphabet="aAb_- 1\n", max_size=9) | SMALL, max_size=8), st.lists(SMALL, max_size=3))
+def test_many_texts_at_once_are_as_one_by_one(texts: list[str], words: list[str]) -> None:
+    terms = [word.casefold() for word in words if word]
+    want = [number for number, text in enumerate(texts) if has_all(text, terms)]
+    assert which_have(texts, terms) == want
 
 
 @given(st.lists(st.text(alphabet="abcdefgß_-. ", max_size=40), max_size=20), st.data())

@@ -21,7 +21,7 @@ from weatherglass.base.errors import Corrupt
 from weatherglass.engine.protocols import Event
 from weatherglass.logs.parse import FIELDS
 from weatherglass.logs.query import LABELS, Query, Row
-from weatherglass.logs.terms import has_all, long_words, make_filter, may_have
+from weatherglass.logs.terms import long_words, make_filter, may_have, which_have
 
 if TYPE_CHECKING:
     import numpy as np
@@ -204,8 +204,8 @@ class Block:
                 mask &= _label_equals(table.column("labels"), name, wanted)
         found = np.flatnonzero(mask)
         if query.terms and len(found):
-            texts = table.column("raw").take(found).to_pylist()
-            found = found[[has_all(_string(text), query.terms) for text in texts]]
+            texts = [_string(text) for text in table.column("raw").take(found).to_pylist()]
+            found = found[which_have(texts, query.terms)]
         return found, table
 
     def values(self, group: int, label: str, numbers: np.ndarray) -> list[str]:

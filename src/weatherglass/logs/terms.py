@@ -12,7 +12,9 @@ a word and four probes: 5.6 % of the groups that do not have a word are read in 
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING
 from zlib import crc32
 
@@ -51,6 +53,28 @@ def has_all(text: str, terms: Sequence[str]) -> bool:
     """Whether a text has every one of the terms."""
     folded = text.casefold()
     return all(has_term(folded, term) for term in terms)
+
+
+def which_have(texts: Sequence[str], terms: Sequence[str]) -> list[int]:
+    """The numbers of the texts that have every one of the terms, ascending."""
+    joined = "\n".join(texts)
+    if not joined.isascii():
+        return [number for number, text in enumerate(texts) if has_all(text, terms)]
+    # ASCII keeps its length when folded: all texts are searched at once, at the speed of `str.find`.
+    folded, ends = joined.casefold(), list(accumulate(len(text) + 1 for text in texts))
+    found: set[int] | None = None
+    for term in terms:
+        rows, at = set(), folded.find(term)
+        while at >= 0:
+            row = bisect_right(ends, at)
+            if at + len(term) < ends[row]:
+                rows.add(row)
+                at = folded.find(term, ends[row])
+            else:
+                at = folded.find(term, at + 1)
+        found = rows if found is None else found & rows
+    numbers = range(len(texts)) if found is None else sorted(found)
+    return [number for number in numbers if has_all(texts[number], terms)]
 
 
 def _is_word(character: str) -> bool:
