@@ -1,11 +1,13 @@
 """The head and the series table against plain dicts; stitching against numpy."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kernels.protobuf import request
 
+from kernels.protobuf import request
 from weatherglass.base.errors import Corrupt
 from weatherglass.kernels import stitch, wire
 from weatherglass.kernels.head import Head
@@ -20,7 +22,7 @@ def read(head, numbers, start=FIRST, end=LAST):
     bounds = np.concatenate([[0], np.cumsum(sizes)])
     times, values = np.empty(bounds[-1], np.int64), np.empty(bounds[-1])
     head.read(numbers, start, end, bounds, times, values)
-    return [(times[a:b].tolist(), values[a:b].tolist()) for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+    return [(times[a:b].tolist(), values[a:b].tolist()) for a, b in pairwise(bounds)]
 
 
 def put(head, rows):
@@ -41,7 +43,7 @@ WRITES = st.lists(
 @settings(max_examples=200, deadline=None)
 @given(WRITES)
 def test_the_head_holds_every_sample_the_last_one_winning(writes):
-    head, model, late, twice = Head(), {}, 0, 0
+    head, model = Head(), {}
     for number, first, count, value in writes:
         samples = [(first + k, value + k) for k in range(count)]
         mine = model.setdefault(number, {})

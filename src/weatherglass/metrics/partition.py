@@ -18,18 +18,31 @@ import numpy as np
 from weatherglass.base.errors import LimitExceeded
 from weatherglass.kernels.head import Head
 from weatherglass.kernels.wire import read_labels
-from weatherglass.metrics.blocks import Block
+from weatherglass.metrics.blocks import Block, Summary
 from weatherglass.metrics.index import Index, canonical_key
 from weatherglass.metrics.matching import canonical
 from weatherglass.metrics.types import Int64Array, SeriesLimits
 
 
 @dataclass(frozen=True, slots=True)
+class Files:
+    """The files of a seal that are synced, and wait for their rows."""
+
+    block: int  # sequence numbers
+    segment: int
+    summary: Summary
+    labels: int  # how many label sets the segment holds; without any there is no segment
+    segment_bytes: int
+    next_number: int
+
+
+@dataclass(slots=True)
 class Sealing:
     """A head that takes no more samples: all of the tenant's records below `cut` that no block has."""
 
     head: Head
     cut: int
+    files: Files | None = None
 
 
 class Partition:

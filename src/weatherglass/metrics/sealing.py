@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from zlib import crc32
 
@@ -17,12 +19,13 @@ import sqlalchemy as sa
 import zstandard
 
 from weatherglass.base.errors import Corrupt
-from weatherglass.engine.files import Files
+from weatherglass.engine import files as engine_files
 from weatherglass.engine.log import Log
 from weatherglass.engine.tables import Tables
+from weatherglass.kernels.head import Head
 from weatherglass.metrics import catalogue, records
 from weatherglass.metrics.blocks import PAGE_SERIES, Block, Cache, Columns, Summary, write_block
-from weatherglass.metrics.partition import Partition, Sealing
+from weatherglass.metrics.partition import Files, Partition, Sealing
 from weatherglass.metrics.reading import drained
 
 BLOCK_SUFFIX, SEGMENT_SUFFIX = ".block", ".series"
@@ -35,7 +38,9 @@ _SEGMENT_VERSION = 1
 class Shelf:
     """The folder of block files and index segments, with its catalogue. One owner, calls from one thread at a time."""
 
-    def __init__(self, folder: Path, files: Files, tables: Tables, journal: Log, cache: Cache) -> None:
+    def __init__(
+        self, folder: Path, files: engine_files.Files, tables: Tables, journal: Log, cache: Cache
+    ) -> None:
         self._folder, self._files, self._tables, self._log = folder, files, tables, journal
         self._cache = cache
         self._sequence = 0
@@ -79,40 +84,53 @@ class Shelf:
                 if not partition.head.samples:
                     return False
                 partition.sealing = Sealing(partition.head, self._log.next)
-                partition.head = type(partition.head)(partition.head)
+                partition.head = Head(partition.head)
             sealing = partition.sealing
-            numbers = [int(number) for number in sealing.head.active()]
+        if sealing.files is None:
+            sealing.files = self._write_files(partition, sealing)
+        files, tenant = sealing.files, partition.tenant
+        with self._tables.write() as connection:
+            # A transaction that failed in its last step may have come through all the same.
+            here = catalogue.BLOCKS.c.sequence == files.block
+            if not connection.scalar(sa.select(sa.func.count()).where(here)):
+                connection.execute(
+                    catalogue.BLOCKS.insert().values(
+                        sequence=files.block, tenant=tenant, **asdict(files.summary)
+                    )
+                )
+                if files.labels:
+                    connection.execute(
+                        catalogue.SEGMENTS.insert().values(
+                            sequence=files.segment,
+                            tenant=tenant,
+                            series=files.labels,
+                            bytes=files.segment_bytes,
+                        )
+                    )
+                self._mark(connection, tenant, sealing.cut, files.next_number)
+        with partition.lock:
+            partition.blocks += (self._block(files.block, files.summary),)
+            partition.sealing, partition.sealed = None, sealing.cut
+            del partition.unkept[: files.labels]
+        return True
+
+    def _write_files(self, partition: Partition, sealing: Sealing) -> Files:
+        with partition.lock:
             labels = [(number, partition.index.key(number)) for number in partition.unkept]
             next_number = partition.index.next
         self._sequence += 2
-        block_sequence, segment_sequence = self._sequence - 1, self._sequence
-        summary = self._write_block(partition, sealing, numbers, block_sequence)
-        size = self._write_segment(segment_sequence, labels) if labels else 0
-        self._files.sync_dir(self._folder)
-        with self._tables.write() as connection:
-            connection.execute(
-                catalogue.BLOCKS.insert().values(
-                    sequence=block_sequence,
-                    tenant=partition.tenant,
-                    first_ms=summary.first_ms,
-                    last_ms=summary.last_ms,
-                    series=summary.series,
-                    samples=summary.samples,
-                    bytes=summary.bytes,
-                )
-            )
-            if labels:
-                connection.execute(
-                    catalogue.SEGMENTS.insert().values(
-                        sequence=segment_sequence, tenant=partition.tenant, series=len(labels), bytes=size
-                    )
-                )
-            self._mark(connection, partition.tenant, sealing.cut, next_number)
-        with partition.lock:
-            partition.blocks += (self._block(block_sequence, summary),)
-            partition.sealing, partition.sealed = None, sealing.cut
-            del partition.unkept[: len(labels)]
-        return True
+        block, segment = self._sequence - 1, self._sequence
+        try:
+            summary = self._write_block(partition, sealing, block)
+            size = self._write_segment(segment, labels) if labels else 0
+            self._files.sync_dir(self._folder)
+        except OSError:
+            # Each try takes new names: what a full disk let through must not fill it further.
+            for name in (self._name(block, BLOCK_SUFFIX), self._name(segment, SEGMENT_SUFFIX)):
+                with suppress(OSError):
+                    self._files.unlink(self._folder / name)
+            raise
+        return Files(block, segment, summary, len(labels), size, next_number)
 
     def _mark(self, connection: sa.Connection, tenant: str, sealed: int, next_number: int) -> None:
         row = {"sealed": sealed, "next_number": next_number}
@@ -120,18 +138,12 @@ class Shelf:
         if not connection.execute(catalogue.TENANTS.update().where(here).values(row)).rowcount:
             connection.execute(catalogue.TENANTS.insert().values(tenant=tenant, **row))
 
-    def _write_block(
-        self, partition: Partition, sealing: Sealing, numbers: list[int], sequence: int
-    ) -> Summary:
+    def _write_block(self, partition: Partition, sealing: Sealing, sequence: int) -> Summary:
         # Neighbours by label bytes: one metric's series lie together, compress better and are read together.
-        numbers.sort(key=partition.index.key)
-        path = self._folder / self._name(sequence, BLOCK_SUFFIX)
-        file = self._files.create(path)
+        numbers = sorted(sealing.head.active().tolist(), key=partition.index.key)
+        file = self._files.create(self._folder / self._name(sequence, BLOCK_SUFFIX))
         try:
             return write_block(file, _groups(sealing, numbers))
-        except OSError:
-            self._files.unlink(path)
-            raise
         finally:
             file.close()
 

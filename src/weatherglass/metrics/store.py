@@ -58,7 +58,7 @@ class Metrics:
         clock: Clock,
         limits: Callable[[str], SeriesLimits] = lambda tenant: SeriesLimits(),
         retention_s: float = 15 * 86400,
-        sealer: Sealer = Sealer(),  # noqa: B008 (frozen)
+        sealer: Sealer = Sealer(),
     ) -> None:
         self._folder, self._files, self._tables, self._clock = Path(folder), files, tables, clock
         self._limits, self._retention_ms, self._sealer = limits, int(retention_s * 1000), sealer
