@@ -8,9 +8,10 @@ fails with ENOSPC may have written a part.
 
 Every write, sync and change of names is a *point*. `every_cut` runs a scenario once to count them, then again with
 the power cut at each, and hands what could be on the disk then to a check; `every_fault` does so with each sync
-failing and each write finding the disk full, the scenario going on, and the power cut afterwards:
+failing and each write finding the disk full, the scenario going on, and the power cut afterwards; `random_faults`
+with many at once:
 
-    from engine.powercut import every_cut, every_fault
+    from engine.powercut import every_cut, every_fault, random_faults
 
     def run(files, acked):                  # `acked` is a list of its own for each run
         store = Store("/store", files=files)
@@ -24,7 +25,7 @@ failing and each write finding the disk full, the scenario going on, and the pow
     def test_power_cuts():
         every_cut(run, check)
 
-Under `every_fault` the scenario must catch the store's own Unavailable and note what it acknowledged alone.
+Under the other two the scenario must catch the store's own Unavailable and note what it acknowledged alone.
 """
 
 from __future__ import annotations
@@ -367,6 +368,8 @@ def _enospc(path: PathLike) -> OSError:
 Run = Callable[[PowerCutFiles, list[Any]], None]
 Check = Callable[[PowerCutFiles, list[Any]], None]
 
+_FAULTS = {"sync": "eio", "sync_dir": "eio", "write": "enospc", "create": "enospc", "mkdir": "enospc"}
+
 
 def every_cut(run: Run, check: Check, *, samples: int = 6, seed: int = 0, every: int = 1) -> int:
     """Cuts the power at each point of `run` (or each `every`th); how many states of the disk were checked.
@@ -391,20 +394,43 @@ def every_fault(run: Run, check: Check, *, samples: int = 3, cuts: int = 2, seed
     whole = PowerCutFiles()
     run(whole, [])
     checked, chance = 0, random.Random(seed)
-    kinds = {"sync": "eio", "sync_dir": "eio", "write": "enospc", "create": "enospc", "mkdir": "enospc"}
     for at, (operation, path) in enumerate(whole.trace):
-        if operation not in kinds:
+        if operation not in _FAULTS:
             continue
         later = [{}] + [{at + chance.randint(1, 12): "cut"} for _ in range(cuts)]
         for cut in later:
-            disk, acked = PowerCutFiles({at: kinds[operation], **cut}), []
+            disk, acked = PowerCutFiles({at: _FAULTS[operation], **cut}), []
             _run_until(run, disk, acked)
-            where = f"{kinds[operation]} at point {at}: {operation} {path}; cut at {[*cut] or 'the end'}"
+            where = f"{_FAULTS[operation]} at point {at}: {operation} {path}; cut at {[*cut] or 'the end'}"
             checked += _check_states(disk, check, acked, where, samples, seed + at)
             if not cut:
                 _checked(check, disk.killed(), acked, f"{where}; killed, not cut")
                 checked += 1
     return checked
+
+
+def random_faults(run: Run, check: Check, *, runs: int = 60, samples: int = 3, seed: int = 0) -> int:
+    """Runs with syncs and writes failing at random, few or many, and the power cut somewhere or at the end."""
+    checked = 0
+    for number in range(seed, seed + runs):
+        chance = random.Random(number)
+        disk, acked = _FailingFiles(chance), []
+        if number % 3:
+            disk.faults[chance.randint(5, 80)] = "cut"
+        _run_until(run, disk, acked)
+        checked += _check_states(disk, check, acked, f"random faults {number}", samples, number)
+    return checked
+
+
+class _FailingFiles(PowerCutFiles):
+    def __init__(self, chance: random.Random) -> None:
+        super().__init__()
+        self._chance, self._rate = chance, chance.choice((0.03, 0.1, 0.3))
+
+    def point(self, operation: str, path: PathLike) -> str:
+        if operation in _FAULTS and self._chance.random() < self._rate:
+            self.faults.setdefault(len(self.trace), _FAULTS[operation])
+        return super().point(operation, path)
 
 
 def _run_until(run: Run, disk: PowerCutFiles, acked: list[Any]) -> None:

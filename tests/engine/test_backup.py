@@ -260,3 +260,17 @@ def test_a_database_in_the_middle_of_a_write_is_copied_as_last_committed(tmp_pat
     ]
     with sqlite3.connect(tmp_path / "back/tables.db") as copy:
         assert copy.execute("SELECT block FROM sealed").fetchall() == [("a",)]
+
+
+def test_a_file_system_without_hard_links_is_copied(tmp_path, state, monkeypatch):
+    def refuse(self, target):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("pathlib.Path.hardlink_to", refuse)
+    room = SealingRoom(state)
+    room.create()
+    room.log.append([b"%d" % offset * 3 for offset in range(5)])
+    backup(state, tmp_path / "copy")
+    restore(tmp_path / "copy", tmp_path / "back")
+    assert SealingRoom(tmp_path / "back").everything() == list(range(5))
+    assert (tmp_path / "back/token").stat().st_mode & 0o777 == 0o600

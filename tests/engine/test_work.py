@@ -198,3 +198,8 @@ def test_names_that_are_no_hosts(queues, host):
 def test_a_body_that_is_not_json(queues):
     with pytest.raises(Invalid, match="not JSON"):
         queues.send("h", "x", {"a": object()})
+
+
+def test_an_agent_that_knew_another_queue_gets_its_work(queues):
+    sent = queues.send("h", "x", {})
+    assert list(queues.stream("h", 500, 0)) == [sent]

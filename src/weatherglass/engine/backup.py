@@ -129,7 +129,10 @@ def _link(source: Path, target: Path) -> bool:
                 return False
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         beside = target.with_name(target.name + TEMPORARY)
-        beside.hardlink_to(source)
+        try:
+            beside.hardlink_to(source)
+        except (PermissionError, NotImplementedError):  # a file system without hard links
+            shutil.copy2(source, beside)
         beside.replace(target)
         beside.unlink(missing_ok=True)  # rename does nothing where both are the same file already
     except FileNotFoundError:

@@ -49,7 +49,9 @@ class Leases:
         """The lease, or None while another holds it. Whoever holds it already gets it prolonged, same token."""
         with self._tables.write() as connection:
             now = self._clock.now_ns()
-            row = connection.execute(sa.select(_LEASES).where(_LEASES.c.name == name)).one_or_none()
+            row = connection.execute(
+                sa.select(_LEASES).where(_LEASES.c.name == name).with_for_update()
+            ).one_or_none()
             held = row is not None and row.expires_ns > now
             if row is not None and held and row.holder != holder:
                 return None

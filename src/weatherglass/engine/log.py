@@ -41,6 +41,7 @@ from weatherglass.engine.segments import (
 
 _GROUP_BYTES = 16 << 20  # what one sync may carry, so that a leader's memory has a bound
 _MARK_BYTES = 256 << 10
+_CLOSING_S = 5.0
 
 
 @dataclass(slots=True)
@@ -163,7 +164,8 @@ class Log:
     def append(self, records: Sequence[bytes]) -> int:
         """The offset of the last of `records`; all of them are durable on return, or none is in the log.
 
-        Raises Unavailable (disk full, failed, log closed), TooLarge. An append that raised may be tried again.
+        Raises Unavailable (disk full, failed, log closed), TooLarge. An append that raised may be tried again; its
+        records are never seen, unless the process dies before another append of this log is acknowledged.
         """
         if not records:
             return self.next - 1
@@ -175,12 +177,20 @@ class Log:
             if self._closed:
                 raise Unavailable(f"log {self._name} is closed")
             self._queue.append(mine)
-            while self._leading and not mine.done:
-                self._changed.wait()
-            if not mine.done:
+        while not mine.done:
+            with self._changed:
+                try:
+                    self._changed.wait_for(lambda: mine.done or not self._leading)
+                except BaseException:
+                    # Interrupted: nobody may be left to lead for it.
+                    if mine in self._queue:
+                        self._queue.remove(mine)
+                    raise
+                if mine.done:
+                    break
                 self._leading = True
                 group = self._take_group()
-        if not mine.done:
+            # A full group may end before `mine`: then this thread leads again, or another does.
             self._lead(group)
         if mine.error:
             raise Unavailable(f"log {self._name}: {mine.error}", where=str(self._folder))
@@ -351,11 +361,12 @@ class Log:
                 ) from error
 
     def close(self) -> None:
-        """Wakes whoever waits; appends after it raise Unavailable. What was acknowledged stays."""
+        """Wakes whoever waits; appends under way finish, later ones raise Unavailable."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-            self._changed.wait_for(lambda: not self._leading and not self._queue)
+            idle = self._changed.wait_for(lambda: not self._leading and not self._queue, _CLOSING_S)
             file, self._file = self._file, None
-        if file:
+        # Whoever still waits for a disk that hangs has the file in use.
+        if file and idle:
             file.close()

@@ -199,9 +199,12 @@ class Queues:
     def stream(self, host: str, start: int = 0, timeout_s: float = 5.0) -> Iterator[Work]:
         """What is to do, from offset `start`, as it comes; ends when nothing came for `timeout_s` (or at close).
 
-        Go on from the last item's offset + 1. Nothing is held in memory between items.
+        Go on from the last item's offset + 1. A start that this queue has not reached (an agent that knew another
+        one, before a restore) is taken for 0. Nothing is held in memory between items.
         """
         queue = self._host(host)
+        if start > queue.log.next:
+            start = 0
         while True:
             for offset, record in queue.log.replay(start):
                 start = offset + 1
