@@ -76,7 +76,8 @@ class Incident:
     state: str = "open"  # open | recovering | closed
     cause: str = ""  # an entity, or "" while none is named
     cause_score: float = 0.0
-    kind: str = ""  # dead | hung | full | slow | unreachable
+    kind: str = ""  # dead | hung | full | filling | slow | failing | unreachable
+    detail: str = ""  # of the kind, in a few words: `exit by signal 9`
     affected: tuple[EntityId, ...] = ()  # in order of onset
     tenants: tuple[EntityId, ...] = ()
     moments: tuple[Moment, ...] = ()
@@ -84,6 +85,7 @@ class Incident:
     remedies: tuple[Mapping[str, Any], ...] = ()
     sentence: str = ""
     parts: tuple[Part, ...] = ()
+    spans: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # affected → (onset, healed or 0)
     onset_ns: int = 0  # the first sign
     detected_ns: int = 0
     healed_ns: int = 0
@@ -114,6 +116,7 @@ def incident_from_json(body: Mapping[str, Any]) -> Incident:
     )
     values["evidence"] = {name: evidence_from_json(list(found)) for name, found in values["evidence"].items()}
     values["parts"] = tuple(one if isinstance(one, str) else (one[0], one[1]) for one in values["parts"])
+    values["spans"] = {name: (span[0], span[1]) for name, span in values["spans"].items()}
     for name in ("affected", "tenants", "remedies"):
         values[name] = tuple(values[name])
     return Incident(**values)

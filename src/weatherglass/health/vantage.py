@@ -1,0 +1,84 @@
+"""The server's own vantage point: every probe that can be made from here, in a small pool of threads.
+
+One probe of an entity is under way at a time. Which probe, and how, is the prober's (the agents' own, handed in).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Final
+
+from weatherglass.base.errors import WeatherglassError
+from weatherglass.base.ids import EntityId
+from weatherglass.engine.protocols import ProbeResult
+
+Prober = Callable[[Mapping[str, Any]], ProbeResult]
+"""Makes one probe from a spec of `site.probe_specs`; raises Invalid for one that makes no sense."""
+
+CALM_S: Final = 5.0
+SICK_S: Final = 1.0
+
+
+class Vantage:
+    """Asks, when it is due. `due` and `results` are one thread's."""
+
+    def __init__(self, prober: Prober, threads: int = 8) -> None:
+        self._prober = prober
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="vantage")
+        self._lock = threading.Lock()
+        self._next: dict[EntityId, float] = {}
+        self._under_way: dict[EntityId, Future[None]] = {}
+        self._results: list[ProbeResult] = []
+        self.refused: dict[EntityId, str] = {}
+
+    def due(
+        self, specs: Sequence[Mapping[str, Any]], hurried: Collection[EntityId] | None, now: float
+    ) -> None:
+        """Start what is due: every 5 s, every second where `hurried` names it (None: nothing is)."""
+        known = set()
+        for spec in specs:
+            if not spec.get("server", True):
+                continue
+            name = EntityId(str(spec["entity"]))
+            known.add(name)
+            running = self._under_way.get(name)
+            if running is not None and not running.done():
+                continue
+            quick = hurried is not None and name in hurried
+            at = self._next.get(name, now)
+            if quick:
+                at = min(at, now if at - now > SICK_S else at)
+            if now >= at:
+                self._next[name] = now + (SICK_S if quick else CALM_S)
+                self._under_way[name] = self._pool.submit(self._ask, dict(spec))
+        for name in [name for name in self._next if name not in known]:
+            del self._next[name]
+            self._under_way.pop(name, None)
+
+    def _ask(self, spec: Mapping[str, Any]) -> None:
+        name = EntityId(str(spec["entity"]))
+        try:
+            result = self._prober(spec)
+        except WeatherglassError as error:
+            self.refused[name] = error.message
+            return
+        self.refused.pop(name, None)
+        with self._lock:
+            self._results.append(result)
+
+    def results(self) -> list[ProbeResult]:
+        """What has come since the last call."""
+        with self._lock:
+            found, self._results = self._results, []
+        return found
+
+    def settle(self, timeout_s: float) -> None:
+        """Wait until nothing is under way, or for the time given."""
+        for future in list(self._under_way.values()):
+            future.exception(timeout_s)
+
+    def stop(self) -> None:
+        """No new probe; those under way end by their own time-out and are not waited for."""
+        self._pool.shutdown(wait=False, cancel_futures=True)

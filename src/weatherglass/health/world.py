@@ -1,0 +1,218 @@
+"""What was observed lately, by entity: heartbeats, what hosts see, probes, volumes. Values and bounded memory only.
+
+Nothing is judged here and no clock is read: `at` is monotonic seconds of receipt (order and age rest on it),
+`at_ns` the wall's time of the observation (stories are told in it).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from weatherglass.base.ids import EntityId, entity
+from weatherglass.engine.protocols import Heartbeat, ProbeResult, ReplicaSeen, Running, VolumeSeen
+from weatherglass.health.signals import Rhythm
+
+PROBES_KEPT = 700
+"""Five minutes from two vantage points at one a second, and some."""
+WINDOW_S = 10.0
+WINDOWS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """One probe as it was received."""
+
+    at: float
+    at_ns: int
+    vantage: str
+    ok: bool
+    seconds: float
+    detail: str
+
+
+@dataclass(slots=True)
+class Probes:
+    """The last probes of one entity, from every vantage point."""
+
+    kept: deque[Probed] = field(default_factory=lambda: deque(maxlen=PROBES_KEPT))
+    latest: dict[str, Probed] = field(default_factory=dict)
+    good_in_a_row: int = 0
+    bad_in_a_row: dict[str, int] = field(default_factory=dict)
+    last_good_ns: int = 0
+    first_bad_ns: int = 0  # of the streak that lasts, or of the last one
+    first_good_ns: int = 0  # of the streak that lasts
+    ever_good: bool = False
+    baseline: deque[float] = field(default_factory=lambda: deque(maxlen=30))  # p95 of healthy windows
+    _told: deque[tuple[str, int]] = field(default_factory=lambda: deque(maxlen=64))
+
+    def add(self, at: float, result: ProbeResult) -> None:
+        # A heartbeat whose answer was lost comes with the same probes again. Order is that of receipt: a clock
+        # that stepped back must not silence a vantage point.
+        if (result.vantage, result.at_ns) in self._told:
+            return
+        self._told.append((result.vantage, result.at_ns))
+        one = Probed(at, result.at_ns, result.vantage, result.ok, result.seconds, result.detail)
+        self.kept.append(one)
+        self.latest[result.vantage] = one
+        if result.ok:
+            if self.good_in_a_row == 0:
+                self.first_good_ns = result.at_ns
+            self.good_in_a_row += 1
+            self.last_good_ns = max(self.last_good_ns, result.at_ns)
+            self.bad_in_a_row[result.vantage] = 0
+            self.ever_good = True
+        else:
+            if not any(self.bad_in_a_row.values()):
+                self.first_bad_ns = result.at_ns
+            self.good_in_a_row = 0
+            self.bad_in_a_row[result.vantage] = self.bad_in_a_row.get(result.vantage, 0) + 1
+
+    def since(self, at: float) -> list[Probed]:
+        """Those received from `at` on, oldest first."""
+        found = []
+        for one in reversed(self.kept):
+            if one.at < at:
+                break
+            found.append(one)
+        return found[::-1]
+
+
+@dataclass(slots=True)
+class Witnessed:
+    """A replica as its host sees it, and since when."""
+
+    seen: ReplicaSeen
+    at: float
+    at_ns: int
+    before_ns: int  # when it was last seen in the state before: the change lies between this and `since_ns`
+    since_ns: int
+    looks: int = 1  # heartbeats that said the same
+    ever_ran: bool = False
+    running_ns: int = 0  # since when the process that runs now was seen
+    psi: deque[float] = field(default_factory=lambda: deque(maxlen=60))
+
+    def again(self, seen: ReplicaSeen, at: float, at_ns: int) -> None:
+        changed = (seen.state, seen.pid) != (self.seen.state, self.seen.pid)
+        if seen.state != self.seen.state:
+            self.before_ns, self.since_ns, self.looks = self.at_ns, at_ns, 0
+        if seen.state is Running.RUNNING and (changed or not self.running_ns):
+            self.running_ns = at_ns
+        self.ever_ran = self.ever_ran or seen.state is Running.RUNNING
+        self.seen, self.at, self.at_ns = seen, at, at_ns
+        self.looks += 1
+        self.psi.append(seen.psi_share)
+
+
+@dataclass(slots=True)
+class Measured:
+    """A volume's readings: share in use over time."""
+
+    seen: VolumeSeen
+    at: float
+    at_ns: int
+    before_ns: int
+    since_ns: int  # since when it is full, or not
+    used: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=300))
+
+    @property
+    def share(self) -> float:
+        return 1 - self.seen.free_bytes / self.seen.size_bytes if self.seen.size_bytes else 0.0
+
+    @property
+    def full(self) -> bool:
+        return is_full(self.seen)
+
+
+FULL = 0.95
+
+
+def is_full(seen: VolumeSeen) -> bool:
+    """At least 95 % in use, or read-only."""
+    share = 1 - seen.free_bytes / seen.size_bytes if seen.size_bytes else 0.0
+    return share >= FULL or seen.read_only
+
+
+@dataclass(slots=True)
+class Agent:
+    """One host's agent: its rhythm, and what it said last."""
+
+    rhythm: Rhythm = field(default_factory=Rhythm)
+    boot: str = ""
+    seq: int = -1
+    at_ns: int = 0
+    told: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class World:
+    """All of it, by entity. Fed by one thread at a time."""
+
+    agents: dict[str, Agent] = field(default_factory=dict)
+    replicas: dict[EntityId, Witnessed] = field(default_factory=dict)
+    volumes: dict[EntityId, Measured] = field(default_factory=dict)
+    probes: dict[EntityId, Probes] = field(default_factory=dict)
+    errors: dict[EntityId, deque[int]] = field(default_factory=dict)  # error lines in each window
+    windows: dict[EntityId, deque[tuple[int, bool]]] = field(default_factory=dict)  # (window, bad)
+
+    def heartbeat(self, beat: Heartbeat, at: float, received_ns: int) -> bool:
+        """Take in a heartbeat; False for one that is older than what is known (a resend, out of order)."""
+        agent = self.agents.setdefault(beat.host, Agent())
+        if beat.boot == agent.boot and beat.seq <= agent.seq:
+            return False
+        agent.rhythm.beat(at, max(0.1, beat.period_s))
+        agent.boot, agent.seq, agent.at_ns, agent.told = beat.boot, beat.seq, received_ns, beat.agent
+        for replica in beat.replicas:
+            self._replica(replica, at, received_ns)
+        for volume in beat.volumes:
+            self._volume(volume, at, received_ns)
+        self.probed(sorted(beat.probes, key=lambda one: one.at_ns), at)
+        return True
+
+    def probed(self, results: Iterable[ProbeResult], at: float) -> None:
+        """Take in probes, from whatever vantage point."""
+        for result in results:
+            self.probes.setdefault(EntityId(result.entity), Probes()).add(at, result)
+
+    def forget(self, known: Iterable[EntityId], hosts: Iterable[str]) -> None:
+        """Drop what is no longer in the graph."""
+        kept, agents = set(known), set(hosts)
+        for table in (self.replicas, self.volumes, self.probes, self.errors, self.windows):
+            for gone in [name for name in table if name not in kept]:
+                del table[gone]
+        for host in [host for host in self.agents if host not in agents]:
+            del self.agents[host]
+
+    def _replica(self, seen: ReplicaSeen, at: float, at_ns: int) -> None:
+        name = entity("replica", seen.replica)
+        if name in self.replicas:
+            self.replicas[name].again(seen, at, at_ns)
+            return
+        runs = seen.state is Running.RUNNING
+        self.replicas[name] = Witnessed(
+            seen, at, at_ns, at_ns, at_ns, ever_ran=runs, running_ns=at_ns if runs else 0
+        )
+
+    def _volume(self, seen: VolumeSeen, at: float, at_ns: int) -> None:
+        name = entity("volume", seen.volume)
+        known = self.volumes.get(name)
+        if known is None:
+            known = self.volumes[name] = Measured(seen, at, at_ns, at_ns, at_ns)
+        if is_full(seen) != known.full:
+            known.before_ns, known.since_ns = known.at_ns, at_ns
+        if seen.size_bytes != known.seen.size_bytes:
+            known.used.clear()
+        known.seen, known.at, known.at_ns = seen, at, at_ns
+        known.used.append((at, known.share))
+
+
+def window_of(at: float) -> int:
+    """The number of the 10 s window an instant lies in."""
+    return int(at // WINDOW_S)
+
+
+def bad_windows(marks: Sequence[tuple[int, bool]], now: float) -> int:
+    """How many of the last five windows were bad."""
+    first = window_of(now) - WINDOWS + 1
+    return sum(bad for window, bad in marks if window >= first)
