@@ -232,11 +232,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         while not sink._stopping:
             with sink.changed:
-                items = sink.work[at:]
-                if not items:
+                if at >= len(sink.work):
                     sink.changed.wait(sink.keepalive_s)
-                    items = sink.work[at:]
+                # As the real queue does it: what has its final result is not streamed again.
+                done = {r["offset"] for r in sink.results if r.get("status") != "progress" and "offset" in r}
+                end = len(sink.work)
+                items = [item for item in sink.work[at:end] if item["offset"] not in done]
             lines = b"".join(json.dumps(item).encode() + b"\n" for item in items) or b"{}\n"
             self.wfile.write(b"%x\r\n%s\r\n" % (len(lines), lines))
             self.wfile.flush()
-            at += len(items)
+            at = end

@@ -15,7 +15,7 @@ from typing import Any
 from weatherglass.agent.durable import read_json, write_json
 from weatherglass.agent.scrape import Target, url_of
 from weatherglass.agent.tail import Follow
-from weatherglass.base.errors import Invalid
+from weatherglass.base.errors import Invalid, WeatherglassError
 
 EMPTY: Mapping[str, Any] = {"logs": [], "metrics": []}
 
@@ -89,7 +89,10 @@ class Collect:
     def refresh(self) -> None:
         """Look at the replicas again; tell whom it concerns when something changed."""
         with self._lock:
-            follows, targets = of_replicas(self._sources())
+            try:
+                follows, targets = of_replicas(self._sources())
+            except WeatherglassError:
+                return  # a path may need a secret, and the server may be away: what was told before still holds
             told = (self._asked[0] + follows, self._asked[1] + targets)
             if told != self._told:
                 self._told = told

@@ -55,13 +55,13 @@ def encode_labels(labels: Labels) -> bytes:
 
 
 def join(name: str, own: Iterable[tuple[str, str]], attached: Mapping[str, str]) -> Labels:
-    """Name, own and attached labels as one sorted set; an own label that clashes becomes `exported_…`.
+    """Name, own and attached labels as one sorted set; an own label that says otherwise becomes `exported_…`.
 
     The rule is Prometheus' own (`honor_labels: false`), so what a service calls itself is kept.
     """
     merged = {"__name__": name, **attached}
     for key, value in own:
-        merged["exported_" + key if key in attached else key] = value
+        merged["exported_" + key if attached.get(key, value) != value else key] = value
     return tuple(sorted((k, v) for k, v in merged.items() if v))
 
 
@@ -86,7 +86,8 @@ class Encoder:
         time = _TIME_TAG + varint(at_ms)
         opening = _SAMPLES_TAG + varint(9 + len(time)) + _VALUE_TAG
         tail_length = len(opening) + 8 + len(time)
-        pack, parts = _DOUBLE.pack, []
+        pack = _DOUBLE.pack
+        parts: list[bytes] = []
         for name, own, value in samples:
             head = self._head(name, own)
             parts += (b"\x0a", varint(len(head) + tail_length), head, opening, pack(value), time)

@@ -6,15 +6,19 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
-from weatherglass.agent.collectors import host_samples
+from weatherglass.agent.collectors import families, host_samples, kind_of
 from weatherglass.agent.costs import as_samples
 from weatherglass.agent.outbox import Outbox
-from weatherglass.agent.remote_write import Encoder
+from weatherglass.agent.remote_write import Encoder, encode_metadata
 from weatherglass.agent.replicas import Replicas
 from weatherglass.agent.scrape import Scraper
 from weatherglass.base.errors import Unavailable
 from weatherglass.base.time import MS_NS, Clock
 from weatherglass.engine.protocols import ReplicaSeen
+
+METADATA_EVERY = 720
+"""Rounds (an hour) between two tellings of what the metrics are."""
+OWN_DOC = "What the agent says of a replica or of itself (docs of the agent's room)."
 
 
 class Sampler:
@@ -36,6 +40,7 @@ class Sampler:
         self._period = period_s
         self._failed: Counter[str] = Counter()
         self.unput = 0
+        self._rounds = 0
 
     @property
     def failed(self) -> int:
@@ -51,8 +56,13 @@ class Sampler:
             *self.scraper.samples(),
             *as_samples(self._told()),
         ]
+        metadata = b""
+        if self._rounds % METADATA_EVERY == 0:
+            own = {s.name: (kind_of(s.name), OWN_DOC) for s in samples if s.name.startswith("weatherglass_")}
+            metadata = encode_metadata(families() | own)
+        self._rounds += 1
         try:
-            self._outbox.put("samples", self._encoder.encode(samples, at_ms))
+            self._outbox.put("samples", self._encoder.encode(samples, at_ms, metadata))
         except Unavailable:
             self.unput += 1  # the disk is full or failed: this round is lost and counted, the next may pass
 

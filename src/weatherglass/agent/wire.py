@@ -55,7 +55,7 @@ class Backoff:
 
     def next(self) -> float:
         """Seconds to wait after one more failure."""
-        ceiling = min(self._limit, self._first * 2**self._step)
+        ceiling = min(self._limit, self._first * float(2**self._step))
         self._step = min(self._step + 1, 16)
         return ceiling * random.uniform(0.5, 1.0)
 

@@ -1,8 +1,10 @@
 """The work stream: items come down one outbound HTTP stream, executors act on them, results go back.
 
-- Resumable: `work.json` holds the offset below which every item is answered and acknowledged; the stream is
-  opened from there.
-- Idempotent: the answer of each item is kept by its key; a key seen again is answered again, not done again.
+- Resumable: the server streams what has no final result yet, so the stream is always opened from 0 and the
+  server's queue alone knows what is to do. (An offset kept here as well could lie ahead of a queue that was
+  restored from a backup, and work would be skipped for ever.)
+- Idempotent: the answer of each item is kept on disk by its key; a key seen again is answered again, not done
+  again, and one that is being done is let be.
 - Ordered within a kind, independent between kinds: each kind has a lane (thread) of its own, so a long
   `deploy.converge` holds up no `fault` and no `deploy.act`.
 - At least once: an agent killed amid an item does it again after its start; executors converge, so that is
@@ -106,16 +108,12 @@ class WorkStream:
         backoff: Callable[[], Backoff],
         done: Callable[[], None],
     ) -> None:
-        self._path = state / "work.json"
         self._answers = Answers(state / "answers")
         self._executors, self._stream, self._results = executors, stream, results
         self._backoff, self._done = backoff, done
         self._lanes: dict[str, _Lane] = {}
         self._lock = threading.Lock()
-        kept = read_json(self._path)
-        self._next = int(kept["next"]) if isinstance(kept, dict) and "next" in kept else 0
-        self._received = self._next  # the stream resumes here within this process
-        self._open: set[int] = set()
+        self._doing: set[tuple[int, str]] = set()
         self.items = 0
 
     def run(self, stop: threading.Event, refused: Callable[[WeatherglassError], None]) -> None:
@@ -123,10 +121,10 @@ class WorkStream:
         backoff = self._backoff()
         while not stop.is_set():
             try:
-                for line in self._stream.lines(f"/api/v1/agent/work?from={self._received}"):
+                for line in self._stream.lines("/api/v1/agent/work?from=0"):
                     backoff.reset()
                     item = parse_item(line)
-                    if item is not None and item.offset >= self._received:
+                    if item is not None:
                         self._dispatch(item, stop)
                     if stop.is_set():
                         break
@@ -134,7 +132,7 @@ class WorkStream:
                 refused(error)
                 break
             except (WeatherglassError, ValueError):
-                # Nothing of a broken line is acted on; the stream is opened again at the same offset.
+                # Nothing of a broken line is acted on; the stream is opened again.
                 stop.wait(backoff.next())
                 continue
             stop.wait(backoff.next())
@@ -148,8 +146,9 @@ class WorkStream:
 
     def _dispatch(self, item: Work, stop: threading.Event) -> None:
         with self._lock:
-            self._open.add(item.offset)
-            self._received = item.offset + 1
+            if (item.offset, item.key) in self._doing:
+                return
+            self._doing.add((item.offset, item.key))
         self.items += 1
         lane = self._lanes.get(item.kind)
         if lane is None:
@@ -168,7 +167,8 @@ class WorkStream:
             self._done()
             if not self._deliver(result, wire, backoff, stop):
                 return
-            self._finished(item.offset)
+            with self._lock:
+                self._doing.discard((item.offset, item.key))
 
     def _do(self, item: Work, wire: Wire) -> WorkResult:
         executor = self._executors.get(item.kind)
@@ -218,14 +218,6 @@ class WorkStream:
                 backoff.reset()
                 return True
         return False
-
-    def _finished(self, offset: int) -> None:
-        with self._lock:
-            self._open.discard(offset)
-            lowest = min(self._open, default=self._received)
-            if lowest > self._next:
-                self._next = lowest
-                write_json(self._path, {"version": 1, "next": lowest})
 
 
 def _sentence(error: BaseException) -> str:

@@ -49,3 +49,19 @@ def host_samples(proc: Path = Path("/proc"), failed: Counter[str] | None = None)
         except (OSError, ValueError, IndexError):
             if failed is not None:
                 failed[name] += 1
+
+
+def families(proc: Path = Path("/proc")) -> dict[str, tuple[str, str]]:
+    """`{metric: (type, help)}` of every collector: counters end in `_total`, the rest are gauges."""
+    told = {}
+    for collector in COLLECTORS.values():
+        try:
+            for sample in collector.read(proc):
+                told[sample.name] = (kind_of(sample.name), collector.doc)
+        except (OSError, ValueError, IndexError):
+            continue  # counted where its samples are asked for
+    return told
+
+
+def kind_of(name: str) -> str:
+    return "counter" if name.endswith("_total") else "gauge"
