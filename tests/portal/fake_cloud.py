@@ -72,12 +72,12 @@ tenants:
 
 E = Evidence
 ILL: dict[str, tuple[State, str, str, str, tuple[Evidence, ...]]] = {
-    "replica/mariadb.1@ctl-2": (State.DEAD, "14:02:09", "hung", "", (
+    "replica/mariadb.1@ctl-2": (State.SICK, "14:02:09", "hung", "", (
         E("witness", "ctl-2 sees process 2114 stopped (state T) since 14:02:09; it holds its port but answers nothing.", None, None, "", at("14:02:10")),
         E("probe", "12 of 12 probes from ctl-2 and from the server timed out after 3 s.", 3.0, 0.05, "s", at("14:02:13"), 'max by (vantage) (weatherglass_probe_seconds{replica="mariadb.1@ctl-2"})'),
     )),
-    "service/mariadb": (State.DEAD, "14:02:13", "intrinsic", "", (
-        E("probe", "Its only replica answers nothing.", 1.0, 0.01, "share", at("14:02:13"), '1 - avg(avg_over_time(weatherglass_probe_ok{service="mariadb"}[1m]))'),
+    "service/mariadb": (State.SICK, "14:02:13", "hung", "", (
+        E("probe", "Its only replica answers nothing.", 1.0, 0.01, "share", at("14:02:13"), '1 - avg(avg_over_time(weatherglass_probe_success{service="mariadb"}[1m]))'),
     )),
     "service/keystone": (State.SICK, "14:02:15", "extrinsic", "service/mariadb", (
         E("latency", "p95 of tokens is 2.9 s against 300 ms; explained by mariadb (residual 0.3 sd).", 2.9, 0.3, "s", at("14:02:17"), 'max by (vantage) (weatherglass_probe_seconds{service="keystone"})'),
@@ -87,10 +87,10 @@ ILL: dict[str, tuple[State, str, str, str, tuple[Evidence, ...]]] = {
         E("latency", "p95 is 1.1 s against 400 ms; explained by mariadb.", 1.1, 0.4, "s", at("14:02:31"), 'max by (vantage) (weatherglass_probe_seconds{service="glance"})'),
     )),
     "tenant/genomics": (State.SICK, "14:02:22", "extrinsic", "service/mariadb", (
-        E("probe", "9 of 10 tokens were refused or late; the objective is 99 %.", 0.9, 0.01, "share", at("14:02:22"), '1 - avg(avg_over_time(weatherglass_probe_ok{tenant="genomics"}[1m]))'),
+        E("probe", "9 of 10 tokens were refused or late; the objective is 99 %.", 0.9, 0.01, "share", at("14:02:22"), '1 - avg(avg_over_time(weatherglass_probe_success{tenant="genomics"}[1m]))'),
     )),
     "volume/objects": (State.DYING, "13:31:00", "intrinsic", "", (
-        E("forecast", "It fills by 1.9 GB an hour and will be full between 17:00 and 18:30; it is at its largest already.", 0.963, 0.95, "share", at("13:31:00"), '1 - weatherglass_volume_free_bytes{volume="objects"} / weatherglass_volume_size_bytes{volume="objects"}'),
+        E("forecast", "It fills by 1.9 GB an hour and will be full between 17:00 and 18:30; it is at its largest already.", 0.963, 0.95, "share", at("13:31:00"), 'weatherglass_volume_used_share{volume="objects"}'),
     )),
     "host/str-2": (State.UNKNOWN, "14:09:40", "", "", (
         E("phi", "Its collector is silent for 40 s; so are three others behind rack-b's switch, so the observer is in doubt.", 5.1, 3.0, "", at("14:09:40")),
@@ -108,30 +108,32 @@ STORY = (
 
 INCIDENT = Incident(
     118, at("14:02:13"), 0, "open", "replica/mariadb.1@ctl-2", 0.97, "hung",
-    ("replica/mariadb.1@ctl-2", "service/mariadb", "service/keystone", "service/glance", "tenant/genomics"),
-    ("tenant/genomics",), STORY,
-    {id: ILL[id][4] for id in ("replica/mariadb.1@ctl-2", "service/mariadb", "service/keystone", "service/glance", "tenant/genomics")},
-    ({"action": "deploy.restart", "entity": "replica/mariadb.1@ctl-2", "at_ns": at("14:02:20"), "outcome": "under way", "reference": "run 62"},),
-    "mariadb hangs on ctl-2 since 14:02; keystone and glance are sick with it, and tenant genomics feels it.",
-    (("replica/mariadb.1@ctl-2", "mariadb"), " hangs on ", ("host/ctl-2", "ctl-2"), " since 14:02; ", ("service/keystone", "keystone"), " and ", ("service/glance", "glance"), " are sick with it, and tenant ", ("tenant/genomics", "genomics"), " feels it."),
-    at("14:02:09"), at("14:02:13"), 0,
+    affected=("replica/mariadb.1@ctl-2", "service/mariadb", "service/keystone", "service/glance", "tenant/genomics"),
+    tenants=("tenant/genomics",), moments=STORY,
+    spans={"replica/mariadb.1@ctl-2": (at("14:02:09"), 0), "service/mariadb": (at("14:02:13"), 0), "service/keystone": (at("14:02:15"), 0), "service/glance": (at("14:02:31"), 0), "tenant/genomics": (at("14:02:22"), 0)},
+    evidence={id: ILL[id][4] for id in ("replica/mariadb.1@ctl-2", "service/mariadb", "service/keystone", "service/glance", "tenant/genomics")},
+    remedies=({"action": "deploy.restart", "entity": "replica/mariadb.1@ctl-2", "at_ns": at("14:02:20"), "outcome": "under way", "reference": "run 62"},),
+    sentence="mariadb hangs on ctl-2 since 14:02; keystone and glance are sick with it, and tenant genomics feels it.",
+    parts=(("replica/mariadb.1@ctl-2", "mariadb"), " hangs on ", ("host/ctl-2", "ctl-2"), " since 14:02; ", ("service/keystone", "keystone"), " and ", ("service/glance", "glance"), " are sick with it, and tenant ", ("tenant/genomics", "genomics"), " feels it."),
+    onset_ns=at("14:02:09"), detected_ns=at("14:02:13"),
 )  # fmt: skip
 
 CLOSED = Incident(
     117, at("09:40:03"), at("09:40:41"), "closed", "replica/rabbitmq.3@ctl-3", 0.99, "dead",
-    ("replica/rabbitmq.3@ctl-3", "service/rabbitmq", "service/neutron"), ("tenant/resops-course",),
-    (
+    affected=("replica/rabbitmq.3@ctl-3", "service/rabbitmq", "service/neutron"), tenants=("tenant/resops-course",),
+    spans={"replica/rabbitmq.3@ctl-3": (at("09:40:01"), at("09:40:14")), "service/neutron": (at("09:40:05"), at("09:40:16"))},
+    moments=(
         Moment(at("09:40:01"), "First sign", "Process 881 of rabbitmq.3 left with status 137.", ("replica/rabbitmq.3@ctl-3",)),
         Moment(at("09:40:03"), "Detected", "Its host saw it go; its probe is refused.", ("replica/rabbitmq.3@ctl-3",)),
         Moment(at("09:40:05"), "Cause named", "rabbitmq.3 on ctl-3 (0.99).", ("replica/rabbitmq.3@ctl-3",)),
         Moment(at("09:40:06"), "Remedy", "Restarted.", ("replica/rabbitmq.3@ctl-3",)),
         Moment(at("09:40:16"), "Recovered", "3 good probes in a row; dependants are healthy.", ("replica/rabbitmq.3@ctl-3", "service/neutron")),
     ),
-    {"replica/rabbitmq.3@ctl-3": (E("witness", "ctl-3 saw process 881 leave with status 137.", 137, None, "", at("09:40:03")),)},
-    ({"action": "deploy.restart", "entity": "replica/rabbitmq.3@ctl-3", "at_ns": at("09:40:06"), "outcome": "verified in 10 s"},),
-    "rabbitmq died on ctl-3 at 09:40 and was restarted 3 s later; neutron felt it for 11 s.",
-    (("replica/rabbitmq.3@ctl-3", "rabbitmq"), " died on ", ("host/ctl-3", "ctl-3"), " at 09:40 and was restarted 3 s later; ", ("service/neutron", "neutron"), " felt it for 11 s."),
-    at("09:40:01"), at("09:40:03"), at("09:40:16"),
+    evidence={"replica/rabbitmq.3@ctl-3": (E("witness", "ctl-3 saw process 881 leave with status 137.", 137, None, "", at("09:40:03")),)},
+    remedies=({"action": "deploy.restart", "entity": "replica/rabbitmq.3@ctl-3", "at_ns": at("09:40:06"), "outcome": "verified in 10 s"},),
+    sentence="rabbitmq died on ctl-3 at 09:40 and was restarted 3 s later; neutron felt it for 11 s.",
+    parts=(("replica/rabbitmq.3@ctl-3", "rabbitmq"), " died on ", ("host/ctl-3", "ctl-3"), " at 09:40 and was restarted 3 s later; ", ("service/neutron", "neutron"), " felt it for 11 s."),
+    onset_ns=at("09:40:01"), detected_ns=at("09:40:03"), healed_ns=at("09:40:16"),
 )  # fmt: skip
 
 SENTENCE = (

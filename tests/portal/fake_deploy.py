@@ -1,13 +1,15 @@
-"""A fake deploy room: made-up generations, a plan with reasons, a run; what is asked of it is remembered."""
+"""A fake deploy room: made-up generations, a plan with reasons, runs; what is asked of it is remembered."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 from weatherglass.base.errors import NotFound
 from weatherglass.deploy.model import Change, Plan, Reason, Unit
+from weatherglass.deploy.runs import Item, RunView
+from weatherglass.deploy.store import GenerationRow
+from weatherglass.engine.protocols import Outcome
 
 
 class FakeDeploy:
@@ -15,75 +17,79 @@ class FakeDeploy:
         self.deployed, self.at = deployed, at
         self.asked: list[tuple[str, ...]] = []
 
-    def generations(self) -> list[Any]:
-        if not self.deployed:
-            return []
+    def generations(self) -> list[GenerationRow]:
         rows = (
-            (41, "9c1f02ab77", "12:06:10", "mira", "neutron 29.0.1, canary first"),
-            (40, "51e0aa3c19", "08:40:00", "noor", "memcached gets 2 GB"),
-            (39, "0b77c2d410", "08:00:00", "house", "first start"),
+            (41, "9c1f02ab77", "12:06:10", "mira", "neutron 29.0.1, canary first", "live"),
+            (40, "51e0aa3c19", "08:40:00", "noor", "memcached gets 2 GB", "superseded"),
+            (39, "0b77c2d410", "08:00:00", "house", "first start", "superseded"),
         )
-        return [
-            SimpleNamespace(number=n, hash=h * 6, at_ns=self.at(t), who=who, why=why, live=n == 41, units=112)
-            for n, h, t, who, why in rows
-        ]
+        return [GenerationRow(n, h * 6, self.at(t), w, y, s) for n, h, t, w, y, s in rows if self.deployed]
 
-    def plan(self, path: Any = None) -> Plan:
-        if not self.deployed:
-            return Plan(())
+    def plan(self, source: Any = None) -> Plan:
         glance = Unit("replica/glance.2@ctl-2", "process", "ctl-2", {}, "glance", "glance.2@ctl-2")
         conf = Unit("file/ctl-1/keystone.conf", "file", "ctl-1", {}, "keystone", "")
         extra = Unit("replica/debug.1@cmp-3", "process", "cmp-3", {}, "debug", "debug.1@cmp-3")
-        return Plan(
-            (
-                Change(conf, "replace", (Reason("content", "line 14: debug = true", "debug = false"),), ()),
-                Change(
-                    glance,
-                    "replace",
-                    (
-                        Reason("command", "glance-api --workers 2", "glance-api --workers 4"),
-                        Reason("environment.REGION", "", "north"),
-                    ),
-                    ("replica/glance.2@ctl-2",),
+        changes = (
+            Change(conf, "replace", (Reason("content", "line 14: debug = true", "debug = false"),), ()),
+            Change(
+                glance,
+                "replace",
+                (
+                    Reason("command", "glance-api --workers 2", "glance-api --workers 4"),
+                    Reason("environment.REGION", "", "north"),
                 ),
-                Change(
-                    extra, "remove", (Reason("declared", "never", "no"),), ("replica/debug.1@cmp-3",), "no"
-                ),
+                ("replica/glance.2@ctl-2",),
             ),
-            "77aa10bc55" * 6,
-            "aa",
-            ("the data of volume/objects stays on str-1",),
+            Change(extra, "remove", (Reason("declared", "never", "no"),), ("replica/debug.1@cmp-3",), "no"),
         )
+        notes = ("the data of volume/objects stays on str-1",)
+        return Plan(changes, "77aa10bc55" * 6, "aa", notes) if self.deployed else Plan(())
 
-    def runs(self, limit: int = 20) -> list[Any]:
-        return [self.run("62"), self.run("61")] if self.deployed else []
+    def drift(self) -> Plan:
+        whole = self.plan()
+        return Plan(whole.changes[:1], whole.generation)
 
-    def run(self, id: str) -> Any:
-        if not self.deployed or id not in ("61", "62"):
-            raise NotFound(f"no run {id}")
-        done = id == "61"
-        step = SimpleNamespace
-        return SimpleNamespace(
-            id=id, state="done" if done else "running", kind="apply" if done else "restart", who="mira" if done else "health",
-            generation=41, started_ns=self.at("12:06:10" if done else "14:02:20"), ended_ns=self.at("12:07:02") if done else 0, error="",
-            items=(
-                step(at_ns=self.at("12:06:11"), host="ctl-1", unit="replica/neutron.1@ctl-1", action="replace", status="done", text="canary: 12 probes good"),
-                step(at_ns=self.at("12:06:31"), host="ctl-2", unit="replica/neutron.2@ctl-2", action="replace", status="done", text="verified in 6 s"),
-                step(at_ns=self.at("12:06:52"), host="ctl-3", unit="replica/neutron.3@ctl-3", action="replace", status="done" if done else "progress", text="starting" if not done else "verified in 7 s"),
+    def runs(self, limit: int = 50) -> list[RunView]:
+        return [self.run(62), self.run(61)] if self.deployed else []
+
+    def run(self, number: int) -> RunView:
+        at = self.at
+        done = RunView(
+            61, "apply", "mira", "neutron 29.0.1, canary first", 41, "done", 1.0, at("12:06:10"), at("12:07:02"), items=(
+                Item(at("12:06:11"), "canary: new command, 12 probes good", "replica/neutron.1@ctl-1", "good", 9.2),
+                Item(at("12:06:31"), "replaced and verified", "replica/neutron.2@ctl-2", "good", 6.1),
+                Item(at("12:06:52"), "replaced and verified", "replica/neutron.3@ctl-3", "good", 7.0),
             ),
         )  # fmt: skip
+        going = RunView(
+            62, "restart", "health", "hung, seen by its host", 41, "running", 0.6, at("14:02:20"), items=(
+                Item(at("14:02:20"), "stopping: TERM, then KILL after 10 s", "replica/mariadb.1@ctl-2"),
+                Item(at("14:02:31"), "it did not leave; killed", "replica/mariadb.1@ctl-2", "bad"),
+            ),
+        )  # fmt: skip
+        found = {61: done, 62: going}.get(number) if self.deployed else None
+        if found is None:
+            raise NotFound(f"no run {number}")
+        return found
 
-    def live(self) -> dict[str, Any]:
-        return {}
+    def status(self) -> dict[str, Any]:
+        return {
+            "generation": 41,
+            "state": "live",
+            "run": 62,
+            "paused": False,
+            "quarantined": [],
+            "trouble": {},
+        }
 
-    def restart(self, replica: str, reason: str, who: str) -> str:
+    def restart(self, replica: str, reason: str, who: str) -> Outcome:
         self.asked.append(("restart", replica, reason, who))
-        return "63"
+        return Outcome(True, "62")
 
-    def rollback(self, who: str, to: int | None = None) -> str:
-        self.asked.append(("rollback", str(to), who))
-        return "64"
+    def rollback(self, *, who: str, why: str = "", to: int | None = None) -> int:
+        self.asked.append(("rollback", str(to), why, who))
+        return 62
 
-    def apply(self, path: Any, who: str, why: str) -> str:
-        self.asked.append(("apply", who, why))
-        return "65"
+    def apply(self, source: Any = None, *, who: str, why: str = "") -> int:
+        self.asked.append(("apply", why, who))
+        return 62

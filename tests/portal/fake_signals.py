@@ -23,7 +23,23 @@ from weatherglass.site.graph import Graph
 
 ONSET_S = parse_iso("2026-11-22T14:02:09") / SECOND_NS
 SLOWED = {"mariadb": (0.004, 3.0), "keystone": (0.061, 2.9), "glance": (0.08, 1.1)}
-NAMES = ["node_load1", "node_memory_MemAvailable_bytes", "node_cpu_seconds_total", "node_disk_io_time_seconds_total", "node_filesystem_avail_bytes", "node_network_receive_bytes_total", "node_pressure_io_waiting_seconds_total", "weatherglass_probe_ok", "weatherglass_probe_seconds", "weatherglass_replica_cpu_seconds_total", "weatherglass_replica_memory_bytes", "weatherglass_volume_free_bytes", "weatherglass_volume_size_bytes", "weatherglass_log_events_total", "weatherglass_agent_spool_bytes"]
+NAMES = [
+    "node_load1",
+    "node_memory_MemAvailable_bytes",
+    "node_cpu_seconds_total",
+    "node_disk_io_time_seconds_total",
+    "node_filesystem_avail_bytes",
+    "node_network_receive_bytes_total",
+    "node_pressure_io_waiting_seconds_total",
+    "weatherglass_probe_success",
+    "weatherglass_probe_seconds",
+    "weatherglass_replica_cpu_seconds_total",
+    "weatherglass_replica_memory_bytes",
+    "weatherglass_volume_free_bytes",
+    "weatherglass_volume_size_bytes",
+    "weatherglass_log_events_total",
+    "weatherglass_agent_spool_bytes",
+]
 
 
 class FakeMetrics:
@@ -73,7 +89,7 @@ class FakeMetrics:
             risen = 1 - math.exp(-(t - ONSET_S) / 40) if t > ONSET_S else 0.0
             if metric == "weatherglass_probe_seconds":
                 out.append(max(0.0005, calm * noise.gauss(1, 0.09) + (peak - calm if peak else 0) * risen))
-            elif metric == "weatherglass_probe_ok":
+            elif metric == "weatherglass_probe_success":
                 hit = (
                     0.9 if service == "mariadb" or labels.get("tenant") == "genomics" else 0.2 if peak else 0
                 )
@@ -110,9 +126,7 @@ class FakeMetrics:
         series, rows = [], []
         for key, members in groups.items():
             values = np.array(self._values(metric, members[0], seconds))
-            if "1 - weatherglass_volume" in expr:
-                values = 1 - values / 400e9
-            elif expr.strip().startswith("1 - "):
+            if expr.strip().startswith("1 - "):
                 values = 1 - values
             series.append(((by, key),) if by else (() if aggregated else tuple(sorted(members[0].items()))))
             rows.append(values)

@@ -152,9 +152,12 @@ class Visit:
         """Whether an incident is any of this lens's business: a tenant's own alone."""
         return self.lens.operator or f"tenant/{self.lens.tenant}" in map(str, incident.tenants)
 
-    def state(self, entity: str) -> str:
-        record = self.states.get(entity)
-        return words.state_word(record.state) if record is not None else "unknown"
+    def state(self, entity: str, records: Mapping[str, Any] | None = None) -> str:
+        """One of the five words; empty for what is never judged. `records` are states of another time."""
+        record = (self.states if records is None else records).get(entity)
+        if record is not None:
+            return words.state_word(record.state)
+        return "" if kind_of(entity) in words.UNJUDGED else "unknown"
 
     def may(self, action: str) -> bool:
         """Whether the principal may do `action` on the cloud itself; never through a tenant's lens."""

@@ -56,7 +56,7 @@ def arrange(
     labels: Mapping[str, str],
     *,
     height: float = 36,
-    gap_x: float = 44,
+    gap_x: float = 34,
     gap_y: float = 16,
     most: float = 190,
 ) -> Layout:
@@ -80,7 +80,7 @@ def arrange(
     boxes: dict[str, Box] = {}
     x = 2.0
     for level in sorted(columns):
-        width = max(min(most, 30 + 7.4 * len(labels.get(node, node))) for node in columns[level])
+        width = max(min(most, 26 + 7.0 * len(labels.get(node, node))) for node in columns[level])
         for node in columns[level]:
             y = total_height / 2 + place[node] * (height + gap_y) - height / 2
             boxes[node] = Box(node, round(x, 1), round(y, 1), round(width, 1), height)

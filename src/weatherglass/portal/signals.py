@@ -32,7 +32,7 @@ PANELS: dict[str, tuple[Panel, ...]] = {
         Panel(
             "Probes failed",
             "share",
-            '1 - avg by (vantage) (avg_over_time(weatherglass_probe_ok{{service="{name}"}}[1m]))',
+            '1 - avg by (vantage) (avg_over_time(weatherglass_probe_success{{service="{name}"}}[1m]))',
         ),
         Panel(
             "Memory of its replicas",
@@ -54,17 +54,19 @@ PANELS: dict[str, tuple[Panel, ...]] = {
             'rate(node_pressure_io_waiting_seconds_total{{host="{name}"}}[1m])',
         ),
     ),
-    "volume": (Panel("Free", "B", 'weatherglass_volume_free_bytes{{volume="{name}"}}'),),
+    "volume": (Panel("In use", "share", 'weatherglass_volume_used_share{{volume="{name}"}}'),),
     "tenant": (
         Panel("Probe time", "s", 'max by (vantage) (weatherglass_probe_seconds{{tenant="{name}"}})'),
         Panel(
-            "Probes failed", "share", '1 - avg(avg_over_time(weatherglass_probe_ok{{tenant="{name}"}}[1m]))'
+            "Probes failed",
+            "share",
+            '1 - avg(avg_over_time(weatherglass_probe_success{{tenant="{name}"}}[1m]))',
         ),
     ),
 }
 
 SERVICE_P95 = "max by (service) (quantile_over_time(0.95, weatherglass_probe_seconds[5m]))"
-SERVICE_ERRORS = "1 - avg by (service) (avg_over_time(weatherglass_probe_ok[5m]))"
+SERVICE_ERRORS = "1 - avg by (service) (avg_over_time(weatherglass_probe_success[5m]))"
 SERVICE_TIMES = "avg by (service) (weatherglass_probe_seconds)"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,8 +15,10 @@ from weatherglass.base.time import SECOND_NS, iso
 
 STATES = ("healthy", "sick", "dying", "dead", "unknown")
 WEATHER = {"healthy": "clear sky", "sick": "haze", "dying": "storm", "dead": "night", "unknown": "fog"}
-GRAVITY = {"dead": 4, "dying": 3, "sick": 2, "unknown": 1, "healthy": 0}
-"""How loud each state is; sorts tables worst first."""
+GRAVITY = {"dead": 4, "dying": 3, "sick": 2, "unknown": 1, "healthy": 0, "": -1}
+"""How loud each state is; sorts tables worst first. What is never judged (a zone, the site) has none."""
+
+UNJUDGED = frozenset({"zone", "site"})
 
 _STATE_WORD = re.compile(r"\b(healthy|sick|dying|dead|unknown)\b")
 
@@ -87,7 +89,19 @@ def state_word(state: Any) -> str:
 
 def weathered(text: str) -> Markup:
     """Text, escaped, with the words of state in their colour."""
-    return Markup(_STATE_WORD.sub(r'<span class="\1">\1</span>', str(escape(text))))
+    return Markup("").join(
+        Markup('<span class="{}">{}</span>').format(piece, piece) if piece in STATES else escape(piece)
+        for piece in _STATE_WORD.split(str(text))
+    )
+
+
+def value_of(value: Any) -> str:
+    """An attribute as declared, in words: `api 5000`, `restart, move`; empty for what says nothing."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {value_of(inner)}" for key, inner in value.items() if value_of(inner))
+    if isinstance(value, list | tuple | set | frozenset):
+        return ", ".join(text for text in map(value_of, value) if text)
+    return "" if value is None else str(value)
 
 
 def pretty(entity: str) -> str:
@@ -156,6 +170,7 @@ FILTERS = {
     "state": state_word,
     "weathered": weathered,
     "pretty": pretty,
+    "told": value_of,
     "deed": deed,
     "plain": plain,
     "plural": plural,

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Form, Request
 from starlette.responses import Response
 
-from weatherglass.base.errors import Invalid, NotFound, WeatherglassError
+from weatherglass.base.errors import Conflict, Invalid, NotFound, WeatherglassError
 from weatherglass.base.ids import KINDS, kind_of, name_of
 from weatherglass.base.time import SECOND_NS
 from weatherglass.portal import signals
@@ -98,8 +98,10 @@ def routes(desk: Desk) -> APIRouter:
             raise NotFound(f"No replica is called {name}.", mend="look at its service's page for the names")
         if confirm != name:
             raise Invalid("The name typed is not the replica's.", where="confirm", mend=f"type {name}")
-        visit.rooms.deploy.restart(name, why or "asked for on its page", visit.principal.name)
-        return visit.redirect(f"/e/{id}", asked="restart")
+        outcome = visit.rooms.deploy.restart(name, why or "asked for on its page", visit.principal.name)
+        if not outcome.accepted:
+            raise Conflict(outcome.reason or "The restart was refused.", where=id)
+        return visit.redirect(f"/deploy/runs/{outcome.reference}" if outcome.reference else f"/e/{id}")
 
     return router
 

@@ -67,6 +67,7 @@ def routes(desk: Desk) -> APIRouter:
             moments=moments(visit, incident),
             tones=TONES,
             spread=spread(visit, incident),
+            felt=felt(visit, incident),
             charts=charts(visit, incident) if visit.lens.operator else [],
             facts=facts(visit, incident),
             remedies=list(incident.remedies) if visit.lens.operator else [],
@@ -195,7 +196,7 @@ def spread(
         for _, other in web.dependants(id)
         if other not in hit and not other.startswith(("replica/", "volume/"))
     ]
-    nodes = (felt + list(dict.fromkeys(spared))[:4])[:SPREAD_AT_MOST]
+    nodes = (felt + list(dict.fromkeys(spared))[:3])[:SPREAD_AT_MOST]
     flows = [
         (id, other)
         for id in nodes

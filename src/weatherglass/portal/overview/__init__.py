@@ -134,14 +134,14 @@ def loop(visit: Visit) -> list[tuple[str, str, str, str, str]]:
         (
             "Deployed",
             f"generation {newest.number}" if newest else "nothing yet",
-            f"{_ago(visit, newest.at_ns)} ago by {newest.who}" if newest else "weatherglass up SITE",
+            f"{ago(newest.at_ns, visit.now_ns)} ago by {newest.who}" if newest else "weatherglass up SITE",
             visit.href("/deploy"),
             "",
         ),
         (
             "Observed",
-            f"{_count(samples.get('series', 0))} series",
-            f"{_count(events.get('events_per_s', 0))} events/s, lag {float(samples.get('lag_s', 0)):.1f} s",
+            f"{count(samples.get('series', 0))} series",
+            f"{count(events.get('events', 0))} events kept, lag {float(samples.get('lag_s', 0)):.1f} s",
             visit.href("/explore"),
             "",
         ),
@@ -221,7 +221,7 @@ def _why(visit: Visit, entity: str, since_ns: int) -> tuple[str, ...]:
     blast = visit.web.blast(entity)
     hit = [plural(blast[kind], kind) for kind in ("service", "tenant") if blast.get(kind)]
     return (
-        f"for {_ago(visit, since_ns)}",
+        f"for {ago(since_ns, visit.now_ns)}",
         *((f"blast: {', '.join(hit)}",) if hit else ("nothing hangs on it",)),
     )
 
@@ -272,17 +272,9 @@ def tenants(visit: Visit) -> list[tuple[str, str, str, str]]:
     for id in visit.web.of_kind.get("tenant", ()):
         record, limits = visit.states.get(id), getattr(declared.get(name_of(id)), "limits", None)
         feels = record.evidence[0].text if record is not None and record.evidence else "nothing amiss"
-        holds = f"{_count(limits.series)} series" if limits is not None and limits.series else "–"
+        holds = f"{count(limits.series)} series" if limits is not None and limits.series else "–"
         rows.append((id, visit.state(id), feels, holds))
     return sorted(rows, key=lambda row: (-GRAVITY[row[1]], row[0]))[:ROWS_AT_MOST]
-
-
-def _ago(visit: Visit, ns: int) -> str:
-    return ago(ns, visit.now_ns)
-
-
-def _count(number: float) -> str:
-    return count(float(number))
 
 
 PAGE = Page("Overview", "/", routes, icon="M4 12l8-7 8 7M6.5 10.5V19h11v-8.5", key="o", order=10)

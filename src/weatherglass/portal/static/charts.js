@@ -25,12 +25,12 @@
     const colours = spec.labels.map((_, i) => many ? resolve(PALETTE[i % PALETTE.length]) : resolve(spec.state));
     const height = tall ? 300 : 116;
     const options = {
-      width: Math.max(120, place.clientWidth), height, legend: { show: false }, tzDate: (ts) => uPlot.tzDate(new Date(ts * 1e3), "UTC"),
+      width: Math.max(120, place.clientWidth), height, legend: { show: false }, padding: [8, 20, 0, 0], tzDate: (ts) => uPlot.tzDate(new Date(ts * 1e3), "UTC"),
       cursor: { sync: { key: sync.key, setSeries: false }, points: { size: 6 }, y: false, drag: { x: tall, y: false, setScale: false } },
       scales: { x: { min: spec.span[0], max: spec.span[1] }, y: { range: (u, lo, hi) => { const t = spec.threshold, top = Math.max(hi ?? 0, t ?? hi ?? 0), low = Math.min(0, lo ?? 0); return [low, top === low ? low + 1 : top + (top - low) * 0.08]; } } },
       axes: [
         { stroke: ink, grid: { show: false }, ticks: { stroke: line, size: 4 }, font: "11px InterVariable, system-ui, sans-serif", size: 24, space: 70, values: (u, splits) => splits.map((t) => clock(t)) },
-        { stroke: ink, grid: { stroke: line, width: 1 }, ticks: { show: false }, font: "11px InterVariable, system-ui, sans-serif", size: 58, space: tall ? 40 : 30, values: (u, splits) => splits.map((v) => written(v, spec.unit)) },
+        { stroke: ink, grid: { stroke: line, width: 1 }, ticks: { show: false }, font: "11px InterVariable, system-ui, sans-serif", size: (u, values) => Math.max(36, ...(values || []).map((v) => v.length * 6.4 + 14)), space: tall ? 40 : 30, values: (u, splits) => splits.map((v) => written(v, spec.unit)) },
       ],
       series: [{}, ...spec.labels.map((label, i) => ({ label, stroke: colours[i], width: 1.6, points: { show: false }, spanGaps: false }))],
       hooks: {
@@ -66,9 +66,7 @@
     const plot = new uPlot(options, data, place);
     sync.sub(plot);
     drawn.set(place, plot);
-    figure.querySelectorAll("[data-series]").forEach((row) => {
-      const i = Number(row.dataset.series); if (i < colours.length) row.querySelector(".swatch")?.setAttribute("fill", colours[i]);
-    });
+    if (tall) document.querySelectorAll("[data-series]").forEach((row) => { const i = Number(row.dataset.series); if (i < colours.length) row.querySelector(".swatch")?.classList.add(many ? `ink-${PALETTE[i % PALETTE.length]}` : `ink-${spec.state}`); });
   }
   const every = (root) => {
     for (const [place, plot] of drawn) if (!place.isConnected) { sync.unsub(plot); plot.destroy(); drawn.delete(place); }
