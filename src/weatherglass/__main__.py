@@ -1,0 +1,7 @@
+"""`python -m weatherglass`."""
+
+import sys
+
+from weatherglass.cli.main import main
+
+sys.exit(main())

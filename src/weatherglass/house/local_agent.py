@@ -1,0 +1,91 @@
+"""The agent of this very host: a process of its own, started under `up` and started again when it dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+_FIRST_WAIT_S, _LONGEST_WAIT_S = 1.0, 30.0
+REFUSED = (2, 3, 4)
+"""Exit codes after which trying again cannot help (agent/command.py)."""
+
+
+class LocalAgent:
+    """Keeps one agent running until stopped. Its output goes to `agent.log` in its state folder."""
+
+    def __init__(self, arguments: Sequence[str], state: Path) -> None:
+        self._argv = [sys.executable, "-m", "weatherglass.agent", *arguments]
+        state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._state, self._log = state, state / "agent.log"
+        self._stopping = threading.Event()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._thread = threading.Thread(target=self._keep, name="local-agent", daemon=True)
+        self.restarts = -1
+
+    @property
+    def pid(self) -> int:
+        process = self._process
+        return process.pid if process and process.poll() is None else 0
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, grace_s: float = 5.0) -> None:
+        """Ask it to stop and wait; the services it looks after go on."""
+        self._stopping.set()
+        process = self._process
+        if process and process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(grace_s)
+            except subprocess.TimeoutExpired:
+                process.kill()
+        self._thread.join(grace_s)
+
+    def _keep(self) -> None:
+        wait = _FIRST_WAIT_S
+        _end_orphan(self._state / "lock")
+        while not self._stopping.is_set():
+            with self._log.open("ab") as log:
+                # A session of its own: a Ctrl-C in the terminal is the server's to hand on.
+                self._process = subprocess.Popen(
+                    self._argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                )
+            self.restarts += 1
+            code = self._process.wait()
+            if code in REFUSED:
+                return
+            if self._stopping.wait(wait):
+                return
+            wait = min(wait * 2, _LONGEST_WAIT_S)
+
+
+def _end_orphan(lock: Path, grace_s: float = 5.0) -> None:
+    """End an agent that outlived its server (killed -9): it holds the lock, and may push to an old address."""
+    try:
+        inode = lock.stat().st_ino
+        held = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+    except OSError:
+        return
+    for fields in held:
+        if len(fields) < 6 or fields[1] != "FLOCK" or fields[5].rpartition(":")[2] != str(inode):
+            continue
+        pid = int(fields[4])
+        try:
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            if b"weatherglass.agent" not in command or str(lock.parent).encode() not in command:
+                continue
+            os.kill(pid, signal.SIGTERM)
+            until = time.monotonic() + grace_s
+            while time.monotonic() < until and Path(f"/proc/{pid}").exists():
+                time.sleep(0.05)
+            if Path(f"/proc/{pid}").exists():
+                os.kill(pid, signal.SIGKILL)
+        except (OSError, ProcessLookupError):
+            continue
