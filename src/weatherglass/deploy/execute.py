@@ -269,7 +269,7 @@ class Executor:
         name, size = unit.spec["name"], int(unit.spec["size"])
         if size and not self._volumes.size(name):
             line(f"making volume {name}")
-        self._volumes.make(name, size)
+        self._volumes.make(name, size, int(unit.spec["max"]))
         self._memory.put(Record(unit, self._clock.now_ns()))
         return "ready"
 

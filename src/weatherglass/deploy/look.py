@@ -62,8 +62,14 @@ class Look:
             record.exit_code = self._runtimes[record.main.runtime].exit_code(record.main)
         return record.exit_code
 
-    def live_mains(self) -> dict[str, Main]:
-        return {r.unit.replica: r.main for r in self._memory if r.main is not None and self.alive(r)}
+    def mains(self) -> dict[str, Main]:
+        """By replica, each main process that is alive, and each container, which stays when it has ended."""
+        remembered = {r.unit.replica: r.main for r in self._memory if r.main is not None}
+        return {
+            name: main
+            for name, main in remembered.items()
+            if main.container or (main.boot == self._boot and proc.alive(main.pid, main.ticks) is not None)
+        }
 
     # --- all of it ---------------------------------------------------------------------------------------
 
@@ -118,7 +124,7 @@ class Look:
         return found | self._strays(busy)
 
     def _strays(self, busy: frozenset[str]) -> dict[UnitId, Observed]:
-        known, found = self.live_mains(), {}
+        known, found = self.mains(), {}
         for runtime in self._runtimes.values():
             try:
                 strays = runtime.strays(known)

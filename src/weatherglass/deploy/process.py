@@ -149,7 +149,7 @@ class ProcessRuntime:
         found = {}
         for pid, replica, _ in self._marked():
             main = known.get(replica)
-            if main is not None:
+            if main is not None and main.runtime == self.name:
                 group = self._group(replica)
                 family = {main.pid, *proc.descendants(main.pid), *(group.pids() if group else ())}
                 if pid in family:

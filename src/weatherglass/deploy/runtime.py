@@ -63,7 +63,8 @@ class Runtime(Protocol):
         ...
 
     def strays(self, known: Mapping[str, Main]) -> dict[str, tuple[str, int]]:
-        """What runs under our marks and nobody remembers: {handle: (replica, pid)}. `known` are live mains."""
+        """What runs under our marks and nobody remembers: {handle: (replica, pid)}. `known` are those remembered that
+        live, and ended containers."""
         ...
 
     def adopt(self, replica: str, unit_hash: str) -> Main | None:

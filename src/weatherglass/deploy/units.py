@@ -101,11 +101,13 @@ def _replica(
         "volumes": dict(service.volumes),
     }
     files: dict[str, str] = {}
+    base = tuple(own)  # a file's owner is looked up in the image
     for path, template in service.files.items():
         render.secrets.clear()
         text = render.text(site.templates[template], f"{where}.files.{path} ({template})")
         spec = sees | {"path": path, "text": text, "secrets": secrets(render.secrets)}
-        unit = Unit(UnitId(f"file:{replica.name}:{path}"), "file", host, spec, service.name, replica.name)
+        unit_id = UnitId(f"file:{replica.name}:{path}")
+        unit = Unit(unit_id, "file", host, spec, service.name, replica.name, base)
         files[path] = unit.sealed().hash
         own.append(unit.id)
         yield unit

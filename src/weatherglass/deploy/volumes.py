@@ -1,7 +1,10 @@
-"""Volumes of a host: a plain folder, or where a size is declared an ext4 file system of that size in a sparse file.
+"""Volumes of a host: a plain folder, or where a size is declared an ext4 file system in a sparse file.
 
-Sized ones need root and loop devices; elsewhere they are refused, for a limit that does not hold is worse than
-none. Only mounts of our own files are ever touched. Data is never deleted here.
+A sized one is made at its `max`; what lies between its size and that is held back by the file system itself
+(`reserved_clusters`, which binds root too). So growing is one write to sysfs while it is in use, needs no
+CAP_SYS_RESOURCE as ext4's own online growth does, and cannot fail half-way. Sized volumes need root and loop
+devices; elsewhere they are refused, for a limit that does not hold is worse than none. Only mounts of our own
+files are ever touched. Data is never deleted here.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from pathlib import Path
 
 from weatherglass.base.errors import Conflict, Invalid, Unavailable
 from weatherglass.base.units import size as say
+from weatherglass.deploy.places import write_private
 
 LEAST = 16 << 20
 """Below this ext4 has little room for anything but itself."""
@@ -22,7 +26,8 @@ STEP = 1.5
 
 
 class Volumes:
-    """The volumes under one folder: `<name>/` is where a volume is seen, `<name>.img` what holds a sized one."""
+    """The volumes under one folder: `<name>/` is where a volume is seen, `<name>.img` what holds a sized one,
+    `<name>.size` how much of that it has."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -37,11 +42,11 @@ class Volumes:
         if not Path("/dev/loop-control").exists():
             return "sized volumes need loop devices (/dev/loop-control)"
         missing = [
-            tool for tool in ("mkfs.ext4", "losetup", "resize2fs", "mount") if shutil.which(tool) is None
+            tool for tool in ("mkfs.ext4", "e2fsck", "resize2fs", "mount") if shutil.which(tool) is None
         ]
         return f"sized volumes need {', '.join(missing)}" if missing else ""
 
-    def make(self, name: str, size: int) -> None:
+    def make(self, name: str, size: int, most: int) -> None:
         """Make it, or bring it back (mounted again, grown) after a stop. Idempotent."""
         self._folder.mkdir(parents=True, exist_ok=True)
         self._folder.chmod(0o711)
@@ -65,13 +70,26 @@ class Volumes:
             fresh = image.with_suffix(".new")
             fresh.unlink(missing_ok=True)
             with fresh.open("wb") as sparse:
-                sparse.truncate(size)
+                sparse.truncate(_whole(max(size, most)))
             run("mkfs.ext4", "-q", "-m", "0", "-F", str(fresh))
             fresh.replace(image)
         if self.mounted(name) is None:
+            if image.stat().st_size < _whole(most):
+                os.truncate(image, _whole(most))
+                run("e2fsck", "-fp", str(image))
+                run("resize2fs", str(image))
             run("mount", "-o", "loop,noatime", str(image), str(path))
-        if image.stat().st_size < size:
-            self.grow(name, size, size)
+        self._hold_back(name, max(size, self.size(name)))
+
+    def _hold_back(self, name: str, size: int) -> None:
+        """Leave `size` bytes of the file system to use. Kept first: a mount begins with all of it free."""
+        write_private(self._size(name), str(size).encode())
+        device = self.mounted(name)
+        assert device is not None  # mounted by whoever calls
+        seen = os.statvfs(self.path(name))
+        own = min(seen.f_blocks // 50, 4096)  # what ext4 keeps for itself by default: 2 %, at most 4096
+        held = max(0, seen.f_blocks - size // seen.f_frsize)
+        Path("/sys/fs/ext4", Path(device).name, "reserved_clusters").write_text(str(max(held, own)))
 
     def mounted(self, name: str) -> str | None:
         """The loop device on which our file of this volume is mounted, None when it is not."""
@@ -86,40 +104,54 @@ class Volumes:
         return None
 
     def size(self, name: str) -> int:
-        """Declared bytes of a sized one as it is now, 0 for a plain folder."""
-        image = self._image(name)
-        return image.stat().st_size if image.exists() else 0
+        """Bytes of a sized one as it is now, 0 for a plain folder."""
+        try:
+            return int(self._size(name).read_text())
+        except FileNotFoundError:
+            image = self._image(name)  # made, and not yet mounted when we died
+            return image.stat().st_size if image.exists() else 0
 
     def grow(self, name: str, most: int, to: int = 0) -> tuple[int, int]:
         """Make it larger while in use; bytes before and after. Raises Invalid at its `max`, Unavailable."""
-        image, device, before = self._image(name), self.mounted(name), self.size(name)
+        before = self.size(name)
         if not before:
             raise Invalid(f"volume {name} has no size, so it cannot grow", where=f"volumes.{name}")
-        after = min(to or int(before * STEP), most) // 4096 * 4096
+        if self.mounted(name) is None:
+            raise Unavailable(f"volume {name} is not mounted")
+        after = min(to or int(before * STEP), most)
         if after <= before:
             mend = "raise its `max:` and apply"
             raise Invalid(
                 f"volume {name} is at its most, {say(before)}", where=f"volumes.{name}.max", mend=mend
             )
-        if device is None:
-            raise Unavailable(f"volume {name} is not mounted")
-        os.truncate(image, after)
-        run("losetup", "-c", device)
-        run("resize2fs", device)
+        seen = os.statvfs(self.path(name))
+        if after > seen.f_blocks * seen.f_frsize:
+            mend = "stop the services that use it once: its file is extended as it is mounted again"
+            raise Unavailable(f"volume {name} was made for less than {say(after)}", mend=mend)
+        self._hold_back(name, after)
         return before, after
 
     def free(self, name: str) -> tuple[int, int, bool]:
-        """(size, free bytes as a service may use them, read-only) of the file system it is on."""
+        """(size, free bytes as a service may use them, read-only), of the file system that is there."""
         seen = os.statvfs(self.path(name))
-        return seen.f_blocks * seen.f_frsize, seen.f_bavail * seen.f_frsize, bool(seen.f_flag & os.ST_RDONLY)
+        size = min(self.size(name), seen.f_blocks * seen.f_frsize)
+        return size, seen.f_bavail * seen.f_frsize, bool(seen.f_flag & os.ST_RDONLY)
 
     def release(self, name: str) -> None:
         """Unmount it; its data stays."""
         if self.mounted(name) is not None:
             run("umount", str(self.path(name)))
 
+    def _size(self, name: str) -> Path:
+        return self._folder / f"{name}.size"
+
     def _image(self, name: str) -> Path:
         return self._folder / f"{name}.img"
+
+
+def _whole(most: int) -> int:
+    """Bytes of the file, so that `most` of them are left beside inode tables (1.6 %), bitmaps and the journal."""
+    return most + most // 25 + (24 << 20)
 
 
 def run(*command: str) -> str:
