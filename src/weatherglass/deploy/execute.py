@@ -36,7 +36,7 @@ Progress = Callable[[float, str], None]
 
 ONCE_TIMEOUT_S = 600.0
 HUNG_GRACE_S = 1.0
-"""A replica restarted because it hangs is not given its whole grace: nobody is served meanwhile."""
+"""A replica replaced while it cannot answer is not given its whole grace: nobody is served meanwhile."""
 
 
 class Executor:
@@ -183,7 +183,7 @@ class Executor:
             record = self._record(name)
             was = self._look.state(record)
             progress(0.0, f"restarting {name}, which is {was}: {body.get('reason', '')}".rstrip(": "))
-            self._stop(record, float(body.get("grace_s", HUNG_GRACE_S)))
+            self._stop(record, float(body.get("grace_s", record.unit.spec["stop_grace_s"])))
             self._start(record)
             record.restarts += 1
             self._memory.put(record)

@@ -72,6 +72,7 @@ class Volumes:
             with fresh.open("wb") as sparse:
                 sparse.truncate(_whole(max(size, most)))
             run("mkfs.ext4", "-q", "-m", "0", "-F", str(fresh))
+            write_private(self._size(name), str(size).encode())
             fresh.replace(image)
         if self.mounted(name) is None:
             if image.stat().st_size < _whole(most):
@@ -108,7 +109,7 @@ class Volumes:
         try:
             return int(self._size(name).read_text())
         except FileNotFoundError:
-            image = self._image(name)  # made, and not yet mounted when we died
+            image = self._image(name)  # of the first release: all of it is there to use
             return image.stat().st_size if image.exists() else 0
 
     def grow(self, name: str, most: int, to: int = 0) -> tuple[int, int]:
