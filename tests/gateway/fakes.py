@@ -90,6 +90,17 @@ class FakePage:
     took_s: float
 
 
+EVENT = {
+    "time_ns": 1_800_000_000_000_000_000,
+    "seen_ns": 1_800_000_000_000_000_000,
+    "labels": [["service", "keystone"]],
+    "level": "ERROR",
+    "logger": "keystone.db",
+    "message": "it broke",
+    "raw": "ERROR keystone.db it broke",
+}
+
+
 @dataclass
 class FakeLogs:
     events: list[RawEvent] = field(default_factory=list)
@@ -103,7 +114,7 @@ class FakeLogs:
 
     def search(self, tenant: str, **asked: Any) -> FakePage:
         self.asked.append({"tenant": tenant, **asked})
-        return FakePage([{"time_ns": 1, "level": "ERROR", "message": "it broke"}], "next-page", 1, 0.001)
+        return FakePage([EVENT], "next-page", 1, 0.001)
 
     def histogram(self, tenant: str, **asked: Any) -> list[tuple[int, dict[str, int]]]:
         self.asked.append({"tenant": tenant, **asked})

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter
@@ -222,17 +226,19 @@ def routes(context: Context) -> APIRouter:
     @router.get("/backup", summary="The whole state in one file, as of one moment.")
     async def backup(request: Request) -> Response:
         allowed_on_site(request, "backup")
-        path = rooms.state / f"backup-{rooms.clock.now_ns()}.tmp"
+        # beside the state, not in it (a copy would hold itself), on a disk that is as large
+        writable = os.access(rooms.state.parent, os.W_OK)
+        folder = Path(tempfile.mkdtemp(".backup", ".weatherglass-", rooms.state.parent if writable else None))
         try:
-            await pool.run(rooms.backup, path)
+            await pool.run(rooms.backup, folder / "weatherglass.backup")
         except BaseException:
-            path.unlink(missing_ok=True)
+            shutil.rmtree(folder, ignore_errors=True)
             raise
         return FileResponse(
-            path,
+            folder / "weatherglass.backup",
             media_type="application/octet-stream",
             filename="weatherglass.backup",
-            background=BackgroundTask(path.unlink, missing_ok=True),
+            background=BackgroundTask(shutil.rmtree, folder, ignore_errors=True),
         )
 
     return router

@@ -186,5 +186,5 @@ class Rooms:
     site: Callable[[], Any]  # the Site now declared, or None
     ready: Callable[[], str]  # "" when every room has started, else what is still awaited
     secret: Callable[[str], str]  # a secret's value by its name; raises NotFound
-    backup: Callable[[Path], None]  # writes a consistent backup of the state to a new file
+    backup: Callable[[Path], Any]  # writes a consistent backup of the state to a new file
     probes: Callable[[], Sequence[ProbeResult]] = field(default=_no_probes)  # the latest of every probe

@@ -1,0 +1,69 @@
+"""Search the events of all services and hosts.
+
+Example: weatherglass logs refused --entity service/keystone --level ERROR --since 1h --follow
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any
+
+import typer
+
+from weatherglass.base.time import SECOND_NS
+from weatherglass.cli import exits, show
+from weatherglass.cli.client import Client
+
+PANEL = "Look"
+_LEVELS = {"ERROR": "red", "CRITICAL": "bold red", "WARNING": "yellow", "DEBUG": "bright_black"}
+
+
+def run(
+    words: Annotated[list[str] | None, typer.Argument(help="Words that an event must hold.")] = None,
+    entity: Annotated[str, typer.Option(help="service/keystone, host/ctl-1 …")] = "",
+    level: Annotated[str, typer.Option(help="ERROR; WARNING+ for it and above.")] = "",
+    since: Annotated[str, typer.Option(metavar="SPAN", help="How far back.")] = "15m",
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most this many.")] = 100,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on with what comes, until Ctrl-C.")
+    ] = False,
+    state: show.State = None,
+    json: show.Json = False,
+) -> int:
+    client = Client(state)
+    asked = {"words": " ".join(words or ()), "entity": entity, "level": level}
+    start = f"-{since.removeprefix('-')}"
+    seen: set[tuple[int, str]] = set()
+    newest = 0
+    while True:
+        page = client.get("/api/v1/logs/search", start=start, limit=limit, **asked)
+        fresh = [one for one in reversed(page["events"]) if (one["time_ns"], one["raw"]) not in seen]
+        if json and not follow:
+            show.as_json(page)
+        else:
+            for one in fresh:
+                _tell(one, json)
+        if not follow:
+            if not page["events"] and not json:
+                show.say(f"No events in the last {since}; --since 1d looks further back.")
+            return exits.OK
+        seen.update((one["time_ns"], one["raw"]) for one in fresh)
+        newest = max([newest, *(one["time_ns"] for one in fresh)])
+        if (
+            newest
+        ):  # an event may come late, and two may share an instant: look a little back, show what is new
+            start = str(newest / SECOND_NS - 5)
+            seen = {one for one in seen if one[0] > newest - 10 * SECOND_NS}
+        time.sleep(1)
+
+
+def _tell(event: dict[str, Any], json: bool) -> None:
+    if json:
+        import json as text
+
+        typer.echo(text.dumps(event, ensure_ascii=False))
+        return
+    labels = dict(event["labels"])
+    source = labels.get("replica") or labels.get("service") or labels.get("host", "")
+    line = f"{show.clock(event['time_ns'])}  {event['level'] or '-':8} {source}  {event['message']}"
+    show.say(line, _LEVELS.get(event["level"], ""))
