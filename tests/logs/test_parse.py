@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from weatherglass.base.time import parse_iso
 from weatherglass.engine.protocols import RawEvent
 from weatherglass.logs.framing import Framer
-from weatherglass.logs.parse import FIELDS, LEVELS, parse_event, parse_text
+from weatherglass.logs.parse import parse_event, parse_text
+from weatherglass.logs.reading import FIELDS, LEVELS
 
 HERE = Path(__file__).parent
 CASES = json.loads((HERE / "cases" / "parse.json").read_text())

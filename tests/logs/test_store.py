@@ -8,8 +8,10 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -111,7 +113,7 @@ def asked(event: Event, query: dict) -> bool:
     )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     steps=st.lists(STEP, max_size=8), query=QUERY, limit=st.integers(1, 7), rows=st.sampled_from([3, 8192])
 )
@@ -319,6 +321,59 @@ def test_the_bus_is_told_in_counts(open_logs: OPEN) -> None:
     logs.tick()
     assert heard.get(1) == ("log", {"tenant": "site", "events": 6, "errors": 3})
     assert heard.get(0.01) is None
+
+
+def test_writers_searchers_and_the_sealer_do_not_miss_each_other(open_logs: OPEN) -> None:
+    """Whatever was acknowledged before a search began is in it, once, while heads become blocks underneath."""
+    logs = open_logs(settings=Settings(segment_bytes=4096))
+    acknowledged: list[str] = []
+    done = threading.Event()
+
+    def write(writer: int) -> None:
+        for number in range(60):
+            texts = [f"{writer} {number} {part}" for part in range(3)]
+            logs.write_raw("site", [raw(text, T0 + number) for text in texts])
+            acknowledged.extend(texts)
+
+    def seal() -> None:
+        while not done.wait(0.01):
+            logs.seal("site")
+
+    with ThreadPoolExecutor() as pool:
+        writers, sealer = [pool.submit(write, number) for number in range(3)], pool.submit(seal)
+        try:
+            while not all(writer.done() for writer in writers):
+                before = list(acknowledged)
+                found = [event.raw for event in logs.search("site", **ALL, limit=10_000).events]
+                assert set(before) <= set(found)
+                assert len(found) == len(set(found))
+        finally:
+            done.set()
+        for one in (*writers, sealer):
+            one.result(30)
+    assert logs.stats()["events"] == 540
+    assert int(logs.stats()["blocks"]) > 1
+    logs.stop()
+    assert open_logs().stats()["events"] == 540
+
+
+def test_a_server_starts_without_pyarrow(tmp_path: Path, migrated: Path) -> None:
+    (tmp_path / "tables.db").write_bytes(migrated.read_bytes())
+    code = """
+import sys
+from weatherglass.engine.protocols import RawEvent
+from weatherglass.engine.tables import Tables
+from weatherglass.logs import Logs
+for _ in range(2):
+    logs = Logs(sys.argv[1] + "/logs", tables=Tables(sys.argv[1] + "/tables.db"))
+    logs.start()
+    logs.write_raw("site", [RawEvent(1, (), "x")])
+    assert logs.search("site", start_ns=0, end_ns=9, words="x").events
+    assert logs.error_counts("site", 0, 9) == {}
+    logs.stop()
+assert not {"pyarrow", "numpy"} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, timeout=30)
 
 
 # --- sealing and dropping --------------------------------------------------------------------------------

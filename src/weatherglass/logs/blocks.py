@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from weatherglass.base.errors import Corrupt
 from weatherglass.engine.protocols import Event
-from weatherglass.logs.parse import FIELDS
 from weatherglass.logs.query import LABELS, Query, Row
+from weatherglass.logs.reading import FIELDS
 from weatherglass.logs.terms import long_words, make_filter, may_have, which_have
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from functools import lru_cache
 from weatherglass.base.errors import Invalid, Problem
 from weatherglass.base.ids import KINDS, kind_of, name_of
 from weatherglass.engine.protocols import Event, Labels
-from weatherglass.logs.parse import FIELDS
+from weatherglass.logs.reading import FIELDS
 from weatherglass.logs.terms import has_all, terms_of
 
 LABELS = ("site", "host", "zone", "service", "replica", "source")

@@ -16,8 +16,7 @@ import threading
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
-from urllib.parse import quote
+from pathlib import Path
 
 from weatherglass.base.errors import Invalid, LimitExceeded, TooLarge, Unavailable, WeatherglassError
 from weatherglass.base.time import SECOND_NS, Clock, SystemClock
@@ -25,21 +24,20 @@ from weatherglass.engine.files import Files, RealFiles
 from weatherglass.engine.log import Log
 from weatherglass.engine.protocols import Bus, Labels, RawEvent
 from weatherglass.engine.tables import Tables
-from weatherglass.logs import blocks as block_format
 from weatherglass.logs import search
-from weatherglass.logs.blocks import Block, encode_block, levels_of
-from weatherglass.logs.catalogue import EVERYONE, BlockRow, Catalogue
-from weatherglass.logs.head import Head, Part, part_of
+from weatherglass.logs.catalogue import EVERYONE, Catalogue
+from weatherglass.logs.head import Head, part_of
 from weatherglass.logs.parse import parse_event
 from weatherglass.logs.query import LABELS, Query, Row, make_query, parse_cursor
 from weatherglass.logs.records import Record, pack, unpack
 from weatherglass.logs.search import Page, View
+from weatherglass.logs.shelf import DAY_NS, Shelf
 
-DAY_NS = 86_400 * SECOND_NS
 MAX_TEXT = 4 << 20  # characters of one event
 MAX_EVENTS = 1 << 16  # of one record: the low bits of a sequence number
 MAX_LABELS = 32
 MAX_PAGE = 10_000
+_DROP_EVERY_S = 60
 _REMEMBERED = 4096  # writes that a repetition is told by
 _log = logging.getLogger(__name__)
 
@@ -97,16 +95,12 @@ class Logs:
         self._writing: dict[tuple[str, str], int] = {}  # a write under way → `next` of the log before it
         self._recent: OrderedDict[tuple[str, str], int] = OrderedDict()
         self._counts = _Counts()
-        self._cache: OrderedDict[str, Block] = OrderedDict()
+        self._dropped_at = 0.0
         self._wake, self._stopping = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
         with _plainly("logs cannot be opened", str(folder)):
-            self._files.mkdir(self._folder)
             rows, sealed, self._days = self._catalogue.load()
-            self._blocks: dict[str, tuple[BlockRow, ...]] = {}
-            for row in rows:
-                self._blocks[row.tenant] = (*self._blocks.get(row.tenant, ()), row)
-            self._remove_orphans({row.path for row in rows})
+            self._shelf = Shelf(self._folder, self._files, rows, self._settings.cache_bytes)
         self._journal = Log(
             Path(folder) / "log", files=self._files, segment_bytes=self._settings.segment_bytes, name="logs"
         )
@@ -156,7 +150,9 @@ class Logs:
             due = [tenant for tenant, head in self._heads.items() if self._is_due(head, now)]
         for tenant in due:
             self.seal(tenant)
-        self.drop_old()
+        if due or self._clock.monotonic() - self._dropped_at >= _DROP_EVERY_S:
+            self._dropped_at = self._clock.monotonic()
+            self.drop_old()
 
     def _is_due(self, head: Head, now_ns: int) -> bool:
         settings = self._settings
@@ -270,51 +266,23 @@ class Logs:
             keep = min([barrier, *others])
             rows = sorted((row for part in parts for row in part.rows), key=lambda row: row[:2])
             with _plainly("a block of logs cannot be written", str(self._folder)):
-                block, days = self._write_block(tenant, parts, rows)
+                block = self._shelf.write(tenant, rows, sum(part.size for part in parts))
+            days: Counter[int] = Counter()
+            for part in parts:
+                days[part.at_ns // DAY_NS] += part.size
             self._catalogue.sealed(block, barrier, keep, days)
             with self._lock:
-                self._blocks[tenant] = (*self._blocks.get(tenant, ()), block)
+                self._shelf.add(block)
                 self._heads[tenant].drop(barrier)
                 self._counts.failure = ""
             self._journal.trim(keep)
             return len(rows)
 
-    def _write_block(
-        self, tenant: str, parts: Sequence[Part], rows: Sequence[Row]
-    ) -> tuple[BlockRow, dict[int, int]]:
-        data = encode_block(tenant, rows)
-        first = rows[0][0]
-        path = str(
-            PurePosixPath(_folder_name(tenant)) / str(first // DAY_NS) / f"{first}-{rows[0][1]}.parquet"
-        )
-        self._files.mkdir((self._folder / path).parent)
-        self._files.write_atomic(self._folder / path, data)
-        days: Counter[int] = Counter()
-        for part in parts:
-            days[part.at_ns // DAY_NS] += part.size
-        size = sum(part.size for part in parts)
-        seen = max(row[2].seen_ns for row in rows)
-        row = BlockRow(
-            tenant,
-            path,
-            block_format.VERSION,
-            len(rows),
-            size,
-            len(data),
-            first,
-            rows[-1][0],
-            seen,
-            levels_of(rows),
-        )
-        return row, dict(days)
-
     def drop_old(self) -> int:
         """Drop what retention no longer keeps, whole blocks, the longest seen first; how many."""
         with self._sealing:
             with self._lock:
-                blocks = sorted(
-                    (row for rows in self._blocks.values() for row in rows), key=lambda row: row.seen_ns
-                )
+                blocks = sorted(self._shelf.all(), key=lambda row: row.seen_ns)
             now = self._clock.now_ns()
             stored, old = sum(row.bytes_stored for row in blocks), []
             for row in blocks:
@@ -328,24 +296,11 @@ class Logs:
             if not old:
                 return 0
             self._catalogue.dropped(old, now // DAY_NS - 1)
-            gone = {row.path for row in old}
             with self._lock:
-                for tenant, rows in self._blocks.items():
-                    self._blocks[tenant] = tuple(row for row in rows if row.path not in gone)
-                for path in gone:
-                    self._cache.pop(path, None)
+                self._shelf.forget(old)
             with _plainly("old logs cannot be removed", str(self._folder)):
-                for path in gone:
-                    self._files.unlink(self._folder / path)
+                self._shelf.remove(old)
             return len(old)
-
-    def _remove_orphans(self, known: set[str]) -> None:
-        """Files that no row names: of a seal or a drop that a crash cut short."""
-        for tenant in self._files.listdir(self._folder):
-            for day in self._files.listdir(self._folder / tenant):
-                for name in self._files.listdir(self._folder / tenant / day):
-                    if f"{tenant}/{day}/{name}" not in known:
-                        self._files.unlink(self._folder / tenant / day / name)
 
     # --- reading -----------------------------------------------------------------------------------------
 
@@ -420,7 +375,7 @@ class Logs:
     def stats(self) -> dict[str, int | str]:
         """What the store holds and has done since it was opened, over all tenants."""
         with self._lock:
-            rows = [row for rows in self._blocks.values() for row in rows]
+            rows = self._shelf.all()
             heads, counts = list(self._heads.values()), self._counts
             in_head = sum(head.events for head in heads)
             return {
@@ -442,28 +397,7 @@ class Logs:
     def _view(self, tenant: str, *, errors: bool = False) -> View:
         with self._lock:
             head = self._heads.get(tenant, Head())
-            return View(head.errors() if errors else head.rows(), self._blocks.get(tenant, ()), self._opened)
-
-    def _opened(self, row: BlockRow) -> Block | None:
-        with self._lock:
-            block = self._cache.get(row.path)
-            if block:
-                self._cache.move_to_end(row.path)
-                return block
-        try:
-            data = self._files.read(self._folder / row.path)
-        except FileNotFoundError:
-            with self._lock:
-                if row in self._blocks.get(row.tenant, ()):
-                    raise
-            return None  # retention has taken it since the view was made
-        block = Block(data, str(self._folder / row.path))
-        with self._lock:
-            self._cache[row.path] = block
-            size = sum(one.size for one in self._cache.values())
-            while size > self._settings.cache_bytes and len(self._cache) > 1:
-                size -= self._cache.popitem(last=False)[1].size
-        return block
+            return View(head.errors() if errors else head.rows(), self._shelf.of(tenant), self._shelf.opened)
 
 
 @contextlib.contextmanager
@@ -476,11 +410,6 @@ def _plainly(what: str, where: str) -> Iterator[None]:
             where=where,
             mend="see that the disk has room and is writable",
         ) from error
-
-
-def _folder_name(tenant: str) -> str:
-    """A folder of its own for every tenant, whatever its name."""
-    return quote(tenant, safe="") if tenant.strip(".") else f"%{tenant}"
 
 
 def _sound(events: Sequence[RawEvent]) -> Sequence[RawEvent]:
