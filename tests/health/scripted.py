@@ -74,7 +74,9 @@ class FakeLedger:
         found = [
             one
             for one in reversed(self.entries)
-            if (not entity or one.entity == entity) and one.at_ns >= start_ns and (not end_ns or one.at_ns <= end_ns)
+            if (not entity or one.entity == entity)
+            and one.at_ns >= start_ns
+            and (not end_ns or one.at_ns <= end_ns)
         ]
         return found[:limit]
 
@@ -117,7 +119,9 @@ class Facts:
 class Cloud:
     """The scripted cloud; `run(seconds)` lets time pass."""
 
-    def __init__(self, folder: Path, site_text: str = SITE, remedies: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, folder: Path, site_text: str = SITE, remedies: Mapping[str, Any] | None = None
+    ) -> None:
         self.clock = ManualClock(T0)
         self.site: Site = parse({"site.yaml": site_text}, "site.yaml")
         folder.mkdir(exist_ok=True)
@@ -131,7 +135,7 @@ class Cloud:
         self.remedies = dict(remedies or {})
         for action in self.remedies:
             self.actions.register(action, self._act, "A fake remedy.")
-        self.facts = Facts(agents={name: "beating" for name in self.site.hosts})
+        self.facts = Facts(agents=dict.fromkeys(self.site.hosts, "beating"))
         for service in self.site.services.values():
             for replica in service.replicas:
                 self.facts.replicas[replica.name] = "running"
@@ -194,7 +198,9 @@ class Cloud:
 
     def _probe(self) -> None:
         now, now_ns = self.clock.monotonic(), self.clock.now_ns()
-        unwell = any(one.state in (State.SICK, State.DYING, State.DEAD) for one in self.inventory.states().values())
+        unwell = any(
+            one.state in (State.SICK, State.DYING, State.DEAD) for one in self.inventory.states().values()
+        )
         unwell = unwell or any(answer != "ok" for answer in self.facts.probes.values())
         for spec in probe_specs(self.site):
             vantages = [f"host/{spec['host']}", *(["server"] if spec["server"] else [])]
@@ -243,7 +249,9 @@ class Cloud:
         word, _, code = str(self.facts.replicas[name]).partition(":")
         state = Running(word)
         pid = self.pids[name] if state in (Running.RUNNING, Running.STOPPED, Running.STARTING) else 0
-        return ReplicaSeen(name, state, pid, exit_code=int(code) if code else None, psi_share=self.facts.psi.get(name, 0.0))
+        return ReplicaSeen(
+            name, state, pid, exit_code=int(code) if code else None, psi_share=self.facts.psi.get(name, 0.0)
+        )
 
     def _volumes(self, host: str) -> list[VolumeSeen]:
         found = []

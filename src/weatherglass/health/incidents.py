@@ -22,6 +22,10 @@ from weatherglass.health.world import World
 from weatherglass.inventory import Evidence, Incident, Moment, State
 from weatherglass.site import Graph, Site
 
+TOGETHER_S: Final = 0.1
+"""Onsets closer than this cannot be told apart."""
+QUIET_S: Final = 12.0
+"""By then every vantage point has asked again: two calm periods and a time-out."""
 GATHER_S: Final = 10.0
 """How long evidence is gathered before a cause without strong evidence of its own is named."""
 CHANGES_S: Final = 600.0
@@ -107,20 +111,22 @@ def _first_sign(incident: Incident, joined: Sequence[EntityId], view: View) -> I
 
 
 def _followed(incident: Incident, joined: Sequence[EntityId], onsets: Mapping[EntityId, int]) -> str:
-    plain = [name for name in joined if kind_of(name) != "tenant"]
+    # A service speaks for its replicas.
+    plain = [
+        name
+        for name in joined
+        if kind_of(name) != "tenant" and (own_service(name) == name or own_service(name) not in joined)
+    ]
     tenants = [name for name in joined if kind_of(name) == "tenant"]
-    later = units.duration(max(0, min(onsets[name] for name in joined) - incident.onset_ns) / SECOND_NS)
+    later = max(0, min(onsets[name] for name in joined) - incident.onset_ns) / SECOND_NS
+    when = f"{units.duration(later)} after the first sign" if later >= TOGETHER_S else "at once"
     told = []
     if plain:
-        told.append(
-            f"{spoken(listed([called(name) for name in plain]))} followed {later} after the first sign"
-        )
+        told.append(f"{spoken(listed([called(name) for name in plain]))} followed {when}")
     if tenants:
-        told.append(
-            f"{spoken(listed([called(name) for name in tenants]))} feel{'s' if len(tenants) == 1 else ''} it"
-        )
-    text = "; ".join(told)
-    return f"{text[0].upper()}{text[1:]}."
+        feel = "feels" if len(tenants) == 1 else "feel"
+        told.append(f"{spoken(listed([called(name) for name in tenants]))} {feel} it")
+    return f"{'; '.join(told)}."
 
 
 def named(incident: Incident, view: View, changes: Sequence[Entry]) -> Incident:
@@ -151,10 +157,13 @@ def _sharper(incident: Incident, view: View) -> Incident:
     """The same cause, seen better: what was hung has died, what had no exit code has one."""
     cause = EntityId(incident.cause)
     finding = view.findings.get(cause)
-    if finding is None or not finding.bad or (finding.how == incident.kind and incident.detail):
+    if finding is None or not finding.bad:
         return incident
-    graver = finding.how in ("dead", "full") or not incident.detail
-    return replace(incident, kind=finding.how, detail=_detail(view, cause, finding)) if graver else incident
+    graver = finding.how in ("dead", "full") and finding.how != incident.kind
+    detail = _detail(view, cause, finding) if graver or finding.how == incident.kind else ""
+    if graver or (detail and not incident.detail):
+        return replace(incident, kind=finding.how, detail=detail)
+    return incident
 
 
 def _with_cause(
@@ -184,7 +193,7 @@ def _with_cause(
     change = "".join(f"{one.text} " for one in _changed(changes, incident))
     took = units.duration((view.now_ns - incident.onset_ns) / SECOND_NS)
     told = f"{', '.join(text)}. {why}{explains}{change}Named {took} after the first sign."
-    return _told(incident, Moment(view.now_ns, "Cause named", told[0].upper() + told[1:], (best.entity,)))
+    return _told(incident, Moment(view.now_ns, "Cause named", told, (best.entity,)))
 
 
 def _changed(changes: Sequence[Entry], incident: Incident) -> list[Evidence]:
@@ -248,18 +257,38 @@ def watched(incident: Incident, view: View) -> Incident:
     left = [name for name, (_, end) in spans.items() if not end and name in view.graph.entities]
     if left:
         mended = incident.cause and spans.get(incident.cause, (0, 1))[1]
-        stage = "recovering" if mended else "open"
-        return incident if stage == incident.state else replace(incident, state=stage)
-    span = units.duration((view.now_ns - incident.onset_ns) / SECOND_NS)
+        return replace(incident, state="recovering" if mended else "open", healed_ns=0)
+    incident = replace(incident, state="recovering", healed_ns=incident.healed_ns or view.now_ns)
+    if not _quiet(incident, view):
+        return incident
+    span = units.duration((incident.healed_ns - incident.onset_ns) / SECOND_NS)
     count = len(spans)
     text = f"3 good probes in a row on {'all ' if count > 1 else ''}{count} affected; {span} after the first sign."
     remedies = incident.remedies
     if remedies and remedies[-1]["state"] in ("asked", "approved"):
         remedies = (*remedies[:-1], {**remedies[-1], "helped": True})
     return _told(
-        replace(incident, state="closed", closed_ns=view.now_ns, healed_ns=view.now_ns, remedies=remedies),
-        Moment(view.now_ns, "Recovered", text, tuple(map(EntityId, spans))),
+        replace(incident, state="closed", closed_ns=view.now_ns, remedies=remedies),
+        Moment(incident.healed_ns, "Recovered", text, tuple(map(EntityId, spans))),
     )
+
+
+def _quiet(incident: Incident, view: View) -> bool:
+    """Whether nothing that hangs on the cause is in doubt, and all of it that is asked was asked since.
+
+    A remedy may be quicker than a probe that times out: whoever is still waiting for its answer may yet be ill.
+    """
+    near = [*incident.affected, *(view.graph.downstream(EntityId(incident.cause)) if incident.cause else ())]
+    for name in near:
+        finding, probes = view.findings.get(name), view.world.probes.get(name)
+        if finding is not None and finding.how:
+            return False
+        if probes is not None and view.now_ns - incident.healed_ns < QUIET_S * SECOND_NS:
+            since = view.now_ns - int(QUIET_S * SECOND_NS)
+            asked = [one.at_ns for one in probes.latest.values() if one.at_ns > since]
+            if any(at_ns < incident.healed_ns for at_ns in asked):
+                return False
+    return True
 
 
 def _acted(incident: Incident, view: View) -> Incident:
@@ -272,15 +301,15 @@ def _acted(incident: Incident, view: View) -> Incident:
     done_ns, text = 0, ""
     if witness is not None and witness.running_ns > asked_ns and witness.seen.state.value == "running":
         done_ns, text = witness.running_ns, f"{called(entity)} runs again"
-    elif reading is not None and not reading.full and reading.since_ns > asked_ns:
-        done_ns, text = reading.since_ns, f"{called(entity)} has room again ({reading.share:.0%} in use)"
+    elif reading is not None and not reading.full and reading.eased_ns > asked_ns:
+        done_ns, text = reading.eased_ns, f"{called(entity)} has room again ({reading.share:.0%} in use)"
     if not done_ns:
         return incident
     took = max(0.001, (done_ns - asked_ns) / SECOND_NS)
     incident = replace(incident, remedies=(*incident.remedies[:-1], {**last, "took_s": took}))
     return _told(
         incident,
-        Moment(done_ns, "Remedy", f"{text[0].upper()}{text[1:]} after {units.duration(took)}.", (entity,)),
+        Moment(done_ns, "Remedy", f"{text} after {units.duration(took)}.", (entity,)),
     )
 
 

@@ -95,6 +95,7 @@ class Scene:
     rescue_s: Mapping[EntityId, float]
     blind_hosts: frozenset[str] = frozenset()  # silent together: their observer is sick, not they
     blind_server: bool = False
+    outages: frozenset[EntityId] = frozenset()  # those of which nothing worked, and that are not healthy yet
 
 
 def subjects(site: Site, graph: Graph) -> dict[EntityId, Subject]:
@@ -229,16 +230,16 @@ def _answers(
     witness: Witnessed | None,
 ) -> Finding:
     """What is judged by whether and how it answers, with a witness that sees it run, or none."""
-    marks = scene.world.windows.get(subject.id, ())
     failed = [one for one in fresh if not one.ok]
-    told = _symptoms(scene, subject, probes, witness)
+    told = _symptoms(scene, subject, probes, witness, scene.now - WINDOW_S)
+    # After an outage its windows tell of the past: 3 good probes in a row are enough.
+    marks = () if subject.id in scene.outages and not failed else scene.world.windows.get(subject.id, ())
     evidence = (*(words.probe_failed(subject.label, one) for one in failed), *told)
-    onset, before = probes.first_bad_ns, probes.last_good_ns
+    onset, before = probes.first_bad_ns, probes.before_bad_ns
     if not fresh and witness is None:
         return Finding(Verdict.UNSEEN, (words.nothing_fresh(subject.id, scene.now_ns),))
     starting = witness is not None and witness.seen.state is Running.STARTING
-    first = subject.id not in scene.ever and not probes.ever_good
-    if failed and first and not _late(scene, witness):
+    if failed and is_starting(scene, subject):
         return Finding(Verdict.DOUBT, evidence, "failing", onset, before)
     outage = bool(failed) and len(failed) == len(fresh)
     if outage:
@@ -271,10 +272,13 @@ def _answers(
     return Finding(Verdict.WELL if well else Verdict.FAIR, (words.probes_good(subject.label, probes, fresh),))
 
 
-def _late(scene: Scene, witness: Witnessed | None) -> bool:
-    """Whether what was never good yet has had its time to start."""
+def is_starting(scene: Scene, subject: Subject) -> bool:
+    """Whether it was never good yet and still has its time to become so."""
+    probes, witness = scene.world.probes.get(subject.id), scene.world.replicas.get(subject.id)
+    if subject.id in scene.ever or (probes is not None and probes.ever_good):
+        return False
     since = (witness.running_ns or witness.since_ns) if witness else 0
-    return since > 0 and scene.now_ns - since > FIRST_START_S * SECOND_NS
+    return not since or scene.now_ns - since <= FIRST_START_S * SECOND_NS
 
 
 def _how(failed: Sequence[Probed], witness: Witnessed | None, hanging: bool) -> tuple[str, float]:
@@ -287,11 +291,11 @@ def _how(failed: Sequence[Probed], witness: Witnessed | None, hanging: bool) -> 
 
 
 def _symptoms(
-    scene: Scene, subject: Subject, probes: Probes, witness: Witnessed | None
+    scene: Scene, subject: Subject, probes: Probes, witness: Witnessed | None, since: float
 ) -> tuple[Evidence, ...]:
-    """What is off in the window that runs: latency, saturation, a joint anomaly, a burst of errors."""
+    """What is off since an instant: latency, saturation, a joint anomaly, a burst of errors."""
     told: list[Evidence] = []
-    lately = [one.seconds for one in probes.since(scene.now - WINDOW_S) if one.ok]
+    lately = [one.seconds for one in _counted(scene, probes, since) if one.ok]
     tails = 0
     if len(lately) >= 2:
         p95 = signals.percentile(lately, 0.95)
@@ -330,18 +334,24 @@ def window_is_bad(scene: Scene, subject: Subject) -> bool:
     P is below it when the share of good probes of this window is, and Wilson's interval over 5 min agrees: one
     lost probe out of many is not yet a sick service.
     """
-    probes = scene.world.probes.get(subject.id)
+    if is_starting(scene, subject):
+        return False
+    probes = scene.world.probes.get(subject.id) or Probes()
     witness = scene.world.replicas.get(subject.id)
-    if probes is None:
-        return bool(_symptoms(scene, subject, Probes(), witness))
-    lately, longer = probes.since(scene.now - WINDOW_S), probes.since(scene.now - 300)
+    start = max(scene.now - scene.now % WINDOW_S, probes.counted_from)
+    lately, longer = _counted(scene, probes, start), _counted(scene, probes, scene.now - 300)
     good = sum(one.ok for one in longer)
     promised = subject.objective.availability
     if lately and sum(one.ok for one in lately) / len(lately) < promised:
         upper = signals.wilson(good, len(longer))[1]
         if upper < promised or good == 0:
             return True
-    return bool(_symptoms(scene, subject, probes, witness))
+    return bool(_symptoms(scene, subject, probes, witness, start))
+
+
+def _counted(scene: Scene, probes: Probes, since: float) -> list[Probed]:
+    found = probes.since(max(since, probes.counted_from))
+    return [one for one in found if one.vantage != SERVER] if scene.blind_server else found
 
 
 def _tenant(scene: Scene, subject: Subject, found: Mapping[EntityId, Finding]) -> Finding:

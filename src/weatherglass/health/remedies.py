@@ -96,7 +96,7 @@ def _waits(site: Site, remedy: str, used: int, finding: Finding | None) -> str:
     if remedy in guard.approve:
         return f"the site wants a yes before {remedy}"
     if used >= guard.budget:
-        return f"the budget of {guard.budget} in {_span(guard.window_s)} is used up"
+        return f"the budget of {guard.budget} in {_span(guard.window_s)} is spent"
     if finding is not None and any("left alone until asked" in one.text for one in finding.evidence):
         return "it failed to start too often"
     return ""

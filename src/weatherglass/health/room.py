@@ -95,6 +95,7 @@ class Health:
         self._records: dict[EntityId, StateRecord] = dict(held)
         self._states: dict[EntityId, State] = {name: one.state for name, one in held.items()}
         self._ever: set[EntityId] = set(held)
+        self._outages = {name for name, one in held.items() if one.state in incidents.WRONG}
         self._open: dict[int, Incident] = {one.id: one for one in inventory.incidents(open_only=True)}
         self._asked: deque[int] = deque(
             sorted(
@@ -254,7 +255,7 @@ class Health:
         scene = Scene(
             self._world, self._graph, self._subjects, self._states, frozenset(self._ever), now, now_ns,
             self._rescue, blind_hosts(self._world, hosts, frozenset(excused), now),
-            server_is_blind(self._world, now),
+            server_is_blind(self._world, now), frozenset(self._outages),
         )  # fmt: skip
         self._turn_window(scene, now)
         found: dict[EntityId, Finding] = {}
@@ -266,10 +267,13 @@ class Health:
             state = turn(self._states.get(name, State.UNKNOWN), finding.verdict)
             if state is State.HEALTHY and name not in self._ever:
                 self._ever.add(name)
-            if state is State.HEALTHY and before and before.state is not State.HEALTHY:
-                was = self._findings.get(name)
-                if was is None or was.outage or before.state is State.DEAD:
-                    self._world.windows.pop(name, None)
+            if state is State.HEALTHY and name in self._outages:
+                self._outages.discard(name)
+                self._world.windows.pop(name, None)
+                if name in self._world.probes:
+                    self._world.probes[name].counted_from = now
+            elif finding.outage and state in incidents.WRONG:
+                self._outages.add(name)
             self._states[name] = state
             since = now_ns if before is None or before.state is not state else before.since_ns
             if before is None or before.state is not state:
@@ -344,6 +348,9 @@ class Health:
                 self._begin(group, view)
         for incident in list(self._open.values()):
             self._step(incident, view)
+            if incident.opened_ns == now_ns:
+                told = self._open.get(incident.id, incident)
+                self._write("incident.open", told.affected[0], "health", told.sentence, {"incident": told.id})
 
     def _matters(self, name: EntityId, now_ns: int) -> bool:
         """Latent trouble and first starts are not incidents; what was well once, and is not, is."""
@@ -364,9 +371,7 @@ class Health:
 
     def _begin(self, group: Sequence[EntityId], view: incidents.View) -> None:
         number = max([self._inventory.next_incident(), *(one + 1 for one in self._open)])
-        incident = incidents.phrased(incidents.opened(number, group, view), view.site, view.now_ns)
-        self._open[number] = incident
-        self._write("incident.open", group[0], "health", incident.sentence, {"incident": number})
+        self._open[number] = incidents.opened(number, group, view)
 
     def _step(self, incident: Incident, view: incidents.View) -> None:
         before = self._open[incident.id]
@@ -450,6 +455,8 @@ class Health:
 
     def _hurried(self) -> frozenset[EntityId] | None:
         """Who is asked every second: all, while anything is not healthy or a first sign is seen."""
+        if self._open:
+            return frozenset(self._subjects)
         for name, state in self._states.items():
             if state in incidents.WRONG or self._findings[name].how:
                 return frozenset(self._subjects)

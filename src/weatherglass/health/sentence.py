@@ -167,7 +167,7 @@ def overview_parts(
     else:
         told += _calm(states)
     for threat in threats[:1]:
-        told += [" ", threat]
+        told += [" Threat: ", threat]
     if blind:
         told.append(f" The house is partly blind: {blind[0]}.")
     return tuple(told)
@@ -201,11 +201,11 @@ def _calm(states: Mapping[EntityId, StateRecord]) -> list[Part]:
             f"Unknown: {len(unknown)} of {len(services)} services; nothing fresh is known of "
         ]
         return [*head, *listed([noun(one.entity) for one in unknown[:3]]), "."]
-    tenants = sum(kind_of(name) == "tenant" for name in states)
+    told: list[Part] = [f"Healthy: {'all ' if len(services) > 1 else ''}{_many(len(services), 'service')}"]
     hosts = sum(kind_of(name) == "host" for name in states)
-    return [
-        f"Healthy: all {_many(len(services), 'service')} on {_many(hosts, 'host')}, for {_many(tenants, 'tenant')}."
-    ]
+    tenants = sum(kind_of(name) == "tenant" for name in states)
+    told.append(f" on {_many(hosts, 'host')}")
+    return [*told, f", for {_many(tenants, 'tenant')}." if tenants else "."]
 
 
 def _many(count: int, what: str) -> str:

@@ -42,9 +42,11 @@ class Probes:
     bad_in_a_row: dict[str, int] = field(default_factory=dict)
     last_good_ns: int = 0
     first_bad_ns: int = 0  # of the streak that lasts, or of the last one
+    before_bad_ns: int = 0  # the last good one before it
     first_good_ns: int = 0  # of the streak that lasts
     ever_good: bool = False
     baseline: deque[float] = field(default_factory=lambda: deque(maxlen=30))  # p95 of healthy windows
+    counted_from: float = float("-inf")  # since the last outage ended; what was before is over
     _told: deque[tuple[str, int]] = field(default_factory=lambda: deque(maxlen=64))
 
     def add(self, at: float, result: ProbeResult) -> None:
@@ -65,7 +67,7 @@ class Probes:
             self.ever_good = True
         else:
             if not any(self.bad_in_a_row.values()):
-                self.first_bad_ns = result.at_ns
+                self.first_bad_ns, self.before_bad_ns = result.at_ns, min(self.last_good_ns, result.at_ns)
             self.good_in_a_row = 0
             self.bad_in_a_row[result.vantage] = self.bad_in_a_row.get(result.vantage, 0) + 1
 
@@ -114,6 +116,7 @@ class Measured:
     at_ns: int
     before_ns: int
     since_ns: int  # since when it is full, or not
+    eased_ns: int = 0  # when it last had more room at once: grown, or cleared
     used: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=300))
 
     @property
@@ -126,6 +129,8 @@ class Measured:
 
 
 FULL = 0.95
+EASED = 0.03
+"""A drop of the share in use, from one reading to the next, after which its old pace tells nothing."""
 
 
 def is_full(seen: VolumeSeen) -> bool:
@@ -201,9 +206,11 @@ class World:
             known = self.volumes[name] = Measured(seen, at, at_ns, at_ns, at_ns)
         if is_full(seen) != known.full:
             known.before_ns, known.since_ns = known.at_ns, at_ns
-        if seen.size_bytes != known.seen.size_bytes:
-            known.used.clear()
+        before, grown = known.share, seen.size_bytes != known.seen.size_bytes
         known.seen, known.at, known.at_ns = seen, at, at_ns
+        if grown or known.share < before - EASED:
+            known.eased_ns = at_ns
+            known.used.clear()
         known.used.append((at, known.share))
 
 
