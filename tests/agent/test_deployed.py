@@ -29,7 +29,9 @@ def deployed(sink, tmp_path):
     """A started service and its agent; whatever was started is down afterwards."""
     wanted = units(parse({"site.yaml": SITE}, "site.yaml"), str, "here")
     agents = [agent_process.start(sink.url, tmp_path)]
-    made = sink.result(sink.send("deploy.converge", {"units": [unit.to_json() for unit in wanted.values()]}), 20)
+    made = sink.result(
+        sink.send("deploy.converge", {"units": [unit.to_json() for unit in wanted.values()]}), 20
+    )
     assert made["body"]["ok"], made
     yield agents, tmp_path
     sink.result(sink.send("deploy.act", {"action": "down"}), 20)
@@ -49,7 +51,9 @@ def test_a_service_is_started_watched_logged_killed_and_hung(sink, deployed):
     assert lines[0][1]["replica"] == name
     assert lines[0][1]["service"] == "store"
     assert lines[0][2].startswith("a line of")
-    sink.wait(lambda: [1 for labels, _, _ in sink.samples() if labels["__name__"] == "weatherglass_replica_threads"])
+    sink.wait(
+        lambda: [1 for labels, _, _ in sink.samples() if labels["__name__"] == "weatherglass_replica_threads"]
+    )
 
     # The agent dies and comes back: the service goes on and is known again.
     agent_process.end(agents[0], signal.SIGKILL)

@@ -311,6 +311,7 @@ def test_specs_without_sense_are_refused(spec):
 @pytest.fixture
 def prober(tmp_path):
     made = []
+    made_up = {"run": True}
 
     def make(**pace):
         results = []
@@ -320,10 +321,12 @@ def prober(tmp_path):
             SystemClock(),
             lambda name: "sesame",
             lambda result, urgent: results.append((time.monotonic(), result, urgent)),
+            lambda: made_up["run"],
             pace.get("calm_s", 0.5),
             pace.get("sick_s", 0.1),
         )
         made.append(prober)
+        prober.made_up = made_up
         return prober, results
 
     yield make
@@ -356,6 +359,18 @@ def test_one_that_hangs_delays_no_other_and_sick_is_probed_faster(prober):
         assert all(urgent for _, r, urgent in results if not r.ok)
         made.set({"probes": specs[1:]}, lambda share, text: None)
         assert made.period() == 0.5
+
+
+def test_a_replica_that_does_not_run_hurries_the_probes(prober):
+    made, results = prober(calm_s=60.0)
+    with serve(lambda c: None) as fine:
+        made.set({"probes": [{"entity": "service/fine", "kind": "tcp", "address": fine}]}, lambda s, t: None)
+        wait(lambda: len(results) == 1)
+        time.sleep(0.2)
+        assert len(results) == 1
+        made.made_up["run"] = False
+        made.alarm()
+        wait(lambda: len(results) >= 4)
 
 
 def test_what_is_probed_outlives_the_process(prober):

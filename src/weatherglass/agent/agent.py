@@ -114,7 +114,14 @@ class Agent:
             self.spool, link.wire(), self._spool_id(), link.backoff(), settings.spool_bytes // 2
         )
         self.pulse = Pulse(
-            settings.host, pace.heartbeat_s, pace.look_s, hands, link.wire(5.0), clock, self._told
+            settings.host,
+            pace.heartbeat_s,
+            pace.look_s,
+            hands,
+            link.wire(5.0),
+            clock,
+            self._told,
+            self._replica_changed,
         )
         self.prober = Prober(
             state / "probes.json",
@@ -122,6 +129,7 @@ class Agent:
             clock,
             link.remembered,
             self.pulse.probed,
+            self.pulse.replicas_run,
             pace.probe_s,
             pace.probe_sick_s,
         )
@@ -189,6 +197,9 @@ class Agent:
                 self.pulse.kick()
                 self._stop.wait(0.2)  # what ended is soon known as ended; until then this would spin
             self.collect.refresh()
+
+    def _replica_changed(self) -> None:
+        self.prober.alarm()
 
     def _worked(self) -> None:
         self.collect.refresh()

@@ -1,4 +1,4 @@
-"""When which probe is made: every 5 s while all is well, every second while anything is not.
+"""When which probe is made: every 5 s while all is well, every second while a probe fails or a replica does not run.
 
 Each probe has a thread of its own, so one that hangs until its time-out delays no other. What is probed comes
 from the server as work of kind "probes" and is kept on disk, so that an agent started without its server
@@ -54,8 +54,8 @@ class _Slot:
     def _run(self) -> None:
         while not self.gone.is_set():
             began = self._prober.clock.monotonic()
-            self.soon.clear()
             self._prober.once(self)
+            self.soon.clear()
             spent = self._prober.clock.monotonic() - began
             self.soon.wait(max(0.05, self._prober.period() - spent))
 
@@ -70,10 +70,13 @@ class Prober:
         clock: Clock,
         secret: Secret,
         report: Callable[[ProbeResult, bool], None],
+        replicas_run: Callable[[], bool],
         calm_s: float,
         sick_s: float,
     ) -> None:
+        """`replicas_run`: whether every replica of this host runs; one that does not is reason enough to hurry."""
         self.clock = clock
+        self._replicas_run = replicas_run
         self._path, self._vantage, self._secret, self._report = path, vantage, secret, report
         self._calm, self._sick = calm_s, sick_s
         self._slots: list[_Slot] = []
@@ -102,7 +105,15 @@ class Prober:
     def period(self) -> float:
         """Seconds between two probes of one slot, as things stand."""
         with self._lock:
-            return self._calm if all(slot.ok for slot in self._slots) else self._sick
+            well = all(slot.ok for slot in self._slots)
+        return self._calm if well and self._replicas_run() else self._sick
+
+    def alarm(self) -> None:
+        """Something changed: make every probe now."""
+        with self._lock:
+            slots = list(self._slots)
+        for slot in slots:
+            slot.soon.set()
 
     def once(self, slot: _Slot) -> None:
         """Make a slot's probe and report it; the first bad one, and the first good one after, at once."""
@@ -125,10 +136,7 @@ class Prober:
         turned, slot.ok = slot.ok != result.ok, result.ok
         self._report(result, turned or not result.ok)
         if turned and not result.ok:
-            with self._lock:
-                others = [other for other in self._slots if other is not slot]
-            for other in others:
-                other.soon.set()
+            self.alarm()
 
     def _replace(self, specs: Sequence[Mapping[str, Any]]) -> None:
         """Slots whose spec stays keep running: their rhythm and their state are not lost by a new list."""

@@ -17,7 +17,7 @@ from typing import Protocol
 from weatherglass.agent.wire import Wire
 from weatherglass.base.errors import Denied, Unauthenticated, WeatherglassError
 from weatherglass.base.time import Clock
-from weatherglass.engine.protocols import Heartbeat, ProbeResult, ReplicaSeen, VolumeSeen
+from weatherglass.engine.protocols import Heartbeat, ProbeResult, ReplicaSeen, Running, VolumeSeen
 
 PROBES_KEPT = 600
 
@@ -47,7 +47,10 @@ class Pulse:
         wire: Wire,
         clock: Clock,
         costs: Callable[[], Mapping[str, float]],
+        changed: Callable[[], None],
     ) -> None:
+        """`changed` is called when a replica changed its state or its process."""
+        self._changed = changed
         self._host, self._period, self._look = host, period_s, look_s
         self._eyes, self._wire, self._clock, self._costs = eyes, wire, clock, costs
         self._boot = os.urandom(8).hex()
@@ -74,6 +77,10 @@ class Pulse:
         before = {seen.replica: (seen.state, seen.pid) for seen in self.replicas}
         self.replicas = tuple(self._eyes.replicas())
         return before != {seen.replica: (seen.state, seen.pid) for seen in self.replicas}
+
+    def replicas_run(self) -> bool:
+        """Whether every replica of this host ran at the last look."""
+        return all(seen.state is Running.RUNNING for seen in self.replicas)
 
     def beat(self) -> None:
         """Send one heartbeat. Raises as `Wire.request`."""
@@ -105,6 +112,8 @@ class Pulse:
         due = self._clock.monotonic()
         while not stop.is_set():
             changed = self.look()
+            if changed:
+                self._changed()
             kicked = self._kick.is_set()
             self._kick.clear()
             now = self._clock.monotonic()

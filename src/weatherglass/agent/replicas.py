@@ -1,8 +1,8 @@
 """What each replica uses: its whole process tree added up, its cgroup's pressure where it has one of its own.
 
 Memory is the sum of resident sets: pages that the processes of a tree share are counted for each. PSS would be
-exact, but costs the kernel a walk of the page tables (2 ms for a database, every five seconds); where a replica
-has a version-1 memory cgroup of its own (a container), that is exact for free and is used.
+exact, but costs the kernel a walk of all page tables every five seconds; where a replica has a version-1
+memory cgroup of its own (a container), that is exact for free and is used.
 """
 
 from __future__ import annotations
@@ -13,12 +13,30 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from weatherglass.agent.collectors.cpu import TICKS
-from weatherglass.agent.collectors.pressure import RESOURCES, parse_pressure
+from weatherglass.agent.collectors.pressure import KINDS, RESOURCES, parse_pressure
 from weatherglass.agent.remote_write import Sample
 from weatherglass.base.errors import Invalid
 from weatherglass.base.ids import split_replica
 from weatherglass.deploy import proc
 from weatherglass.engine.protocols import ReplicaSeen, Running
+
+TOLD: dict[str, str] = {
+    "up": "1 while its main process runs.",
+    "restarts_total": "How often it was started again.",
+    "cpu_seconds_total": "CPU of its processes.",
+    "memory_bytes": "Resident memory of its processes, or its memory cgroup's.",
+    "io_read_bytes_total": "Bytes its processes read from storage.",
+    "io_written_bytes_total": "Bytes its processes wrote to storage.",
+    "threads": "Threads of its processes.",
+    "open_fds": "Open descriptors of its processes.",
+    "processes": "Its processes.",
+    **{
+        f"pressure_{resource}_{kind}_seconds_total": f"Seconds in which its tasks were {kind} for {resource}."
+        for resource in RESOURCES
+        for kind in KINDS.values()
+    },
+}
+"""What is said of each replica, with `weatherglass_replica_` before."""
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 ROOTS = (Path("/sys/fs/cgroup/unified"), Path("/sys/fs/cgroup"))

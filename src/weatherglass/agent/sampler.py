@@ -6,8 +6,9 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
+from weatherglass.agent import replicas
 from weatherglass.agent.collectors import families, host_samples, kind_of
-from weatherglass.agent.costs import as_samples
+from weatherglass.agent.costs import TOLD, as_samples, sample_name
 from weatherglass.agent.outbox import Outbox
 from weatherglass.agent.remote_write import Encoder, encode_metadata
 from weatherglass.agent.replicas import Replicas
@@ -18,7 +19,15 @@ from weatherglass.engine.protocols import ReplicaSeen
 
 METADATA_EVERY = 720
 """Rounds (an hour) between two tellings of what the metrics are."""
-OWN_DOC = "What the agent says of a replica or of itself (docs of the agent's room)."
+
+
+def described() -> dict[str, tuple[str, str]]:
+    """`{metric: (type, help)}` of all that an agent says by itself."""
+    return {
+        **families(),
+        **{f"weatherglass_replica_{name}": (kind_of(name), doc) for name, doc in replicas.TOLD.items()},
+        **{sample_name(name): told for name, told in TOLD.items()},
+    }
 
 
 class Sampler:
@@ -58,8 +67,7 @@ class Sampler:
         ]
         metadata = b""
         if self._rounds % METADATA_EVERY == 0:
-            own = {s.name: (kind_of(s.name), OWN_DOC) for s in samples if s.name.startswith("weatherglass_")}
-            metadata = encode_metadata(families() | own)
+            metadata = encode_metadata(described())
         self._rounds += 1
         try:
             self._outbox.put("samples", self._encoder.encode(samples, at_ms, metadata))

@@ -20,7 +20,7 @@ class Pace:
     probe_sick_s: float = 1.0
     silence_s: float = 15.0  # a work stream without even a keep-alive for this long is dead
     retry_first_s: float = 0.5
-    retry_limit_s: float = 10.0
+    retry_limit_s: float = 5.0
 
 
 @dataclass(frozen=True, slots=True)
