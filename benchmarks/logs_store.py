@@ -30,7 +30,8 @@ from weatherglass.engine.protocols import RawEvent
 from weatherglass.engine.tables import Tables
 from weatherglass.logs import Framer, Logs
 from weatherglass.logs.catalogue import ROOM
-from weatherglass.logs.parse import FIELDS, parse_event
+from weatherglass.logs.parse import parse_event
+from weatherglass.logs.reading import FIELDS
 
 ROOT = Path(__file__).resolve().parent.parent
 EMITTER = ROOT / "tests" / "logs" / "emit_oslo.py"

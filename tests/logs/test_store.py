@@ -431,6 +431,10 @@ def test_a_block_that_decays_is_named(open_logs: OPEN, tmp_path: Path) -> None:
     with pytest.raises(Corrupt) as failure:
         logs.search("site", **ALL)
     assert str(path) in failure.value.where
+    logs.stop()
+    path.unlink()
+    with pytest.raises(Corrupt, match="gone"):
+        open_logs().search("site", **ALL)
 
 
 class FullDiskFiles(RealFiles):

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
+from weatherglass.base.errors import Corrupt, Unavailable
 from weatherglass.base.time import SECOND_NS
 from weatherglass.engine.files import Files
 from weatherglass.logs import blocks
@@ -24,7 +25,7 @@ DAY_NS = 86_400 * SECOND_NS
 
 
 class Shelf:
-    """The blocks of every tenant. All that writes raises OSError as the system does."""
+    """The blocks of every tenant. Writing raises OSError as the system does."""
 
     def __init__(self, folder: Path, files: Files, rows: Iterable[BlockRow], cache_bytes: int) -> None:
         self._folder, self._files, self._cache_bytes = folder, files, cache_bytes
@@ -89,7 +90,7 @@ class Shelf:
         )
 
     def opened(self, row: BlockRow) -> Block | None:
-        """The block, or None when it was taken off meanwhile. Raises Corrupt."""
+        """The block, or None when it was taken off meanwhile. Raises Corrupt, Unavailable."""
         with self._lock:
             block = self._cache.get(row.path)
             if block:
@@ -97,10 +98,19 @@ class Shelf:
                 return block
         try:
             data = self._files.read(self._folder / row.path)
-        except FileNotFoundError:
+        except FileNotFoundError as error:
             if row in self.of(row.tenant):
-                raise
+                raise Corrupt(
+                    "a block of logs is gone",
+                    where=str(self._folder / row.path),
+                    mend="restore it from a backup",
+                ) from error
             return None
+        except OSError as error:
+            raise Unavailable(
+                f"a block of logs cannot be read: {error.strerror or error}",
+                where=str(self._folder / row.path),
+            ) from error
         block = Block(data, str(self._folder / row.path))
         with self._lock:
             self._cache[row.path] = block
