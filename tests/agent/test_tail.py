@@ -274,7 +274,7 @@ def test_killed_between_spool_and_cursor_file_reads_nothing_twice(bench, tmp_pat
 
 
 def test_big_files_come_in_bounded_batches(bench, tmp_path):
-    many = lines(0, 60_000, "a line that is a little longer than the others were, number")
+    many = lines(0, 40_000, "a line that is a little longer than the others were, number")
     write(tmp_path / "a.log", many)
     bench.rounds(3)
     assert bench.outbox.texts() == many
@@ -293,7 +293,7 @@ def test_what_no_pattern_names_any_more_is_let_go_and_taken_up_where_it_was(benc
     assert bench.tailer._chains == {}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32))
 def test_any_mix_of_writing_rotating_and_restarting(tmp_path_factory, seed):
     """Rotation is seen before the next one (two looks apart), as the rule of the second says; the rest is random."""

@@ -1,6 +1,6 @@
 """The command line of the agent and what its exit codes mean. Everything else is `agent.agent`'s.
 
-Exit codes: 0 stopped as asked; 2 the command line or a file it names is wrong; 3 the server refuses the token;
+Exit codes: 0 stopped as asked; 1 its state cannot be read; 2 the command line or a file it names is wrong; 3 the server refuses the token;
 4 another agent holds the state folder; 70 a bug (with a traceback).
 """
 
@@ -29,7 +29,7 @@ def parser() -> argparse.ArgumentParser:
     out = argparse.ArgumentParser(
         prog="weatherglass agent",
         description="Watch this host, do the server's work on it, tell the server. Pushes; listens on nothing.",
-        epilog="Exit codes: 0 stopped, 2 wrong arguments, 3 token refused, 4 already running, 70 a bug.",
+        epilog="Exit codes: 0 stopped, 1 unreadable state, 2 wrong arguments, 3 token refused, 4 already running, 70 a bug.",
     )
     out.add_argument(
         "--server", required=True, metavar="URL", help="the server, for example http://10.0.0.1:8700"
