@@ -277,3 +277,24 @@ def test_decay_of_a_block_is_told_with_its_place(place):
 def test_migrations_and_tables_agree(place):
     assert place.tables.differences({"metrics": TABLES}) == []
     assert dataclasses.asdict(SeriesLimits())["series"] > 0
+
+
+def test_series_that_nothing_holds_any_more_are_forgotten(place):
+    store = place.open(retention_s=3600, limits=lambda tenant: SeriesLimits(series=2100))
+    many = [(up(f"gone-{k}"), [(NOW, 1.0)]) for k in range(2000)]
+    store.write("site", body(*many))
+    store.seal()
+    store.write("site", body((up("stays"), [(NOW, 1.0), (NOW + 4_000_000, 2.0)])))
+    with pytest.raises(LimitExceeded):
+        store.write("site", body(*[(up(f"new-{k}"), [(NOW, 1.0)]) for k in range(200)]))
+    place.clock.advance(4000)
+    assert store.retire() == 1 and store.stats()["forgotten_series"] == 2000
+    for _ in range(3):
+        assert store.stats()["series"] == len(store.label_values("site", "instance"))
+        assert "stays" in store.label_values("site", "instance")
+        assert every(store)["stays"] == [(NOW, 1.0), (NOW + 4_000_000, 2.0)]
+        store.write("site", body((up("gone-7"), [(NOW + 4_000_000, 7.0)])))
+        store.write("site", body(*[(up(f"new-{k}"), [(NOW + 4_000_000, 1.0)]) for k in range(200)]))
+        store.seal()
+        assert every(store)["gone-7"] == [(NOW + 4_000_000, 7.0)] and len(every(store)) == 202
+        store = place.open(retention_s=3600)

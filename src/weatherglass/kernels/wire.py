@@ -419,21 +419,25 @@ def read_fields(message: bytes) -> list:
     return fields
 
 
-def _varint(n: object) -> bytes:
-    out = bytearray()
-    while n > 127:
-        out.append(n & 127 | 128)
-        n >>= 7
-    out.append(n)
-    return bytes(out)
+@cython.cfunc
+def field(tag: cython.int, payload: bytes) -> bytes:
+    size: cython.Py_ssize_t = len(payload)
+    head = cython.declare(cython.uchar[11])
+    used: cython.int = 1
+    head[0] = cython.cast(cython.uchar, tag)
+    while size > 127:
+        head[used] = cython.cast(cython.uchar, size & 127) | 128
+        size >>= 7
+        used += 1
+    head[used] = cython.cast(cython.uchar, size)
+    return cython.cast(cython.p_char, head)[: used + 1] + payload
 
 
 def write_labels(labels: object) -> bytes:
     """The canonical bytes of sorted label pairs: what identifies a series in the table, the log and the index."""
-    out = bytearray()
+    parts: list = []
+    name: str
+    value: str
     for name, value in labels:
-        a = name.encode()
-        b = value.encode()
-        inner = b"\x0a" + _varint(len(a)) + a + b"\x12" + _varint(len(b)) + b
-        out += b"\x0a" + _varint(len(inner)) + inner
-    return bytes(out)
+        parts.append(field(10, field(10, name.encode()) + field(18, value.encode())))
+    return b"".join(parts)

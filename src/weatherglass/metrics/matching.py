@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 
 from weatherglass.base.errors import Invalid, LimitExceeded
 from weatherglass.engine.protocols import Labels
@@ -14,32 +15,36 @@ _LITERALS = re.compile(r"[^\\.+*?()\[\]{}^$]*")
 
 def canonical(pairs: Iterable[tuple[str, str]], limits: SeriesLimits) -> Labels:
     """The label set of a series: sorted, without empty values. Raises Invalid, LimitExceeded."""
-    labels = tuple(sorted((name, value) for name, value in pairs if value))
-    names = [name for name, _ in labels]
-    metric = next((value for name, value in labels if name == "__name__"), "")
-    if not metric:
+    labels = tuple(sorted([pair for pair in pairs if pair[1]]))
+    by_name = dict(labels)
+    if "__name__" not in by_name:
         raise Invalid("a series without a name", where=_show(labels), mend="give it the label __name__")
-    if "" in names:
+    if "" in by_name:
         raise Invalid("a label without a name", where=_show(labels), mend="every label has a name")
-    if len(set(names)) != len(names):
-        twice = next(name for name in names if names.count(name) > 1)
+    if len(by_name) != len(labels):
+        twice = next(a for (a, _), (b, _) in pairwise(labels) if a == b)
         raise Invalid(f"the label {twice} stands twice", where=_show(labels), mend="send each label once")
-    if limits.label_names and len(names) > limits.label_names:
+    if 0 < limits.label_names < len(labels):
         raise LimitExceeded(
-            f"{len(names)} labels; at most {limits.label_names}",
+            f"{len(labels)} labels; at most {limits.label_names}",
             where=_show(labels),
             mend="send fewer labels a series",
         )
     for name, value in labels:
-        if 0 < limits.label_name_bytes < len(name.encode()):
+        if _over(name, limits.label_name_bytes):
             raise LimitExceeded(
                 f"a label's name is over {limits.label_name_bytes} bytes", where=_show(labels)
             )
-        if 0 < limits.label_value_bytes < len(value.encode()):
+        if _over(value, limits.label_value_bytes):
             raise LimitExceeded(
                 f"the value of {name} is over {limits.label_value_bytes} bytes", where=_show(labels)
             )
     return labels
+
+
+def _over(text: str, most: int) -> bool:
+    # A character has at most four bytes: nearly every text is told by its length alone.
+    return len(text) * 4 > most > 0 and len(text.encode()) > most
 
 
 def _show(labels: Labels) -> str:

@@ -1,7 +1,7 @@
 """One tenant's partition: its index, its heads, its blocks, and who may touch them when.
 
-`lock` guards everything here and is never held over an fsync. Between a record's append to the log and its
-appearance in the head a writer is *under way*; `cut` waits for those, so that a head holds exactly the records
+`lock` guards everything here and is never held over an fsync. From the look-up of its series to the appearance of
+its samples in the head a writer is *under way*; `cut` waits for those, so that a head holds exactly the records
 below its cut. Not here: the log, files, decoding.
 """
 
@@ -129,11 +129,20 @@ class Partition:
         if not kept:
             self.unkept += [number for number, _ in new]
 
+    def replace_index(self, series: Sequence[tuple[int, bytes]]) -> None:
+        """An index of these alone, all of them in a segment now. To be called when `quiet`."""
+        index = Index()
+        for number, key in series:
+            index.know(key, number)
+        index.publish(number for number, _ in series)
+        index.next = self.index.next
+        self.index, self.unkept, self._undurable = index, [], {}
+
     # --- who is under way --------------------------------------------------------------------------------
 
     @contextmanager
     def under_way(self) -> Iterator[None]:
-        """Held by a writer from before its append to the log until its samples are in the head."""
+        """Held by a writer from before it asks for numbers until its samples are in the head."""
         with self._free:
             while self._cutting:
                 self._free.wait()
@@ -175,3 +184,17 @@ class Partition:
                 self.head_since = monotonic
             self.head.reserve(self.index.next)
             return self.head.append(numbers, counts, times, values)  # type: ignore[no-any-return]
+
+    def stats(self) -> dict[str, int]:
+        """Counts of what is here; to be called under the lock."""
+        heads = self.heads()
+        return {
+            "series": self.index.series,
+            "head_series": self.head.series,
+            "head_samples": sum(head.samples for head in heads),
+            "head_bytes": sum(head.memory for head in heads),
+            "index_bytes": self.index.table.memory,
+            "blocks": len(self.blocks),
+            "block_samples": sum(block.summary.samples for block in self.blocks),
+            "block_bytes": sum(block.summary.bytes for block in self.blocks),
+        }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 
@@ -11,6 +12,8 @@ from weatherglass.kernels.head import Head
 from weatherglass.metrics.blocks import Columns
 from weatherglass.metrics.partition import Partition
 from weatherglass.metrics.types import FloatArray, Int64Array, Matcher, Selection
+
+Read = TypeVar("Read")
 
 FIRST_MS, LAST_MS = -(1 << 53), 1 << 53
 """The span of all times that are accepted."""
@@ -26,18 +29,25 @@ def settle(times: Int64Array, values: FloatArray) -> tuple[Int64Array, FloatArra
 
 def select(partition: Partition, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> Selection:
     """What the matchers ask for (see `Selection`). Raises Invalid for a bad regex, Corrupt."""
+    with partition.lock:
+        index = partition.index  # it may be made anew meanwhile; numbers mean the same in both
+        numbers = index.select(matchers)
+    flat = _lasting(partition, lambda: _gather(partition, numbers, start_ms, end_ms))
+    places, times, values = _cut(flat, start_ms, end_ms)
+    with partition.lock:
+        labels = [index.labels(number) for number in numbers[places].tolist()]
+    return Selection(labels, times, values)
+
+
+def _lasting(partition: Partition, read: Callable[[], Read]) -> Read:
+    """`read`, once more where retention took a block between its look at the list and its reading."""
     while True:
-        with partition.lock:
-            numbers = partition.index.select(matchers)
-            blocks = partition.blocks
+        blocks = partition.blocks
         try:
-            flat = _gather(partition, numbers, start_ms, end_ms)
-            break
+            return read()
         except FileNotFoundError:
-            # Retention took a block between our look at the list and the read; without it, again.
             if blocks == partition.blocks:
                 raise
-    return _selection(partition, flat, start_ms, end_ms)
 
 
 def _gather(partition: Partition, numbers: Int64Array, start_ms: int, end_ms: int) -> Columns:
@@ -71,43 +81,36 @@ def _gather(partition: Partition, numbers: Int64Array, start_ms: int, end_ms: in
     return Columns(numbers, bounds, times, values)
 
 
-def _selection(partition: Partition, flat: Columns, start_ms: int, end_ms: int) -> Selection:
-    settled = {
-        k: settle(
-            flat.times[flat.bounds[k] : flat.bounds[k + 1]], flat.values[flat.bounds[k] : flat.bounds[k + 1]]
-        )
-        for k in stitch.unsettled(flat.times, flat.bounds).tolist()
-    }
-    for k, (times, values) in settled.items():
-        start = flat.bounds[k]
-        flat.times[start : start + len(times)] = times
-        flat.values[start : start + len(times)] = values
+def _cut(flat: Columns, start_ms: int, end_ms: int) -> tuple[Int64Array, list[Int64Array], list[FloatArray]]:
+    """(places of the series that have samples in the span, their times, their values), settled."""
     ends = flat.bounds[1:].copy()
-    for k, (times, _) in settled.items():
-        ends[k] = flat.bounds[k] + len(times)
+    for k in stitch.unsettled(flat.times, flat.bounds).tolist():
+        start, end = flat.bounds[k], flat.bounds[k + 1]
+        times, values = settle(flat.times[start:end], flat.values[start:end])
+        ends[k] = start + len(times)
+        flat.times[start : ends[k]], flat.values[start : ends[k]] = times, values
     low, high = stitch.trim(flat.times, flat.bounds[:-1], ends, start_ms, end_ms)
     flat.times.flags.writeable = flat.values.flags.writeable = False
-    found = Selection([], [], [])
-    keep = np.flatnonzero(high > low)
-    with partition.lock:
-        found.labels.extend(partition.index.labels(number) for number in flat.numbers[keep].tolist())
-    for a, b in zip(low[keep].tolist(), high[keep].tolist(), strict=True):
-        found.times.append(flat.times[a:b])
-        found.values.append(flat.values[a:b])
-    return found
+    places = np.flatnonzero(high > low)
+    spans = list(zip(low[places].tolist(), high[places].tolist(), strict=True))
+    return places, [flat.times[a:b] for a, b in spans], [flat.values[a:b] for a, b in spans]
 
 
 def present(partition: Partition, numbers: Int64Array, start_ms: int, end_ms: int) -> Int64Array:
     """Those of `numbers` that have chunks overlapping the span (their samples may lie on either side of it)."""
-    with partition.lock:
-        blocks, heads = partition.blocks, partition.heads()
+
+    def read() -> Int64Array:
         seen = np.zeros(len(numbers), bool)
-        for head in heads:
-            seen |= head.sizes(numbers, start_ms, end_ms) > 0
-    for block in blocks:
-        if block.summary.first_ms <= end_ms and block.summary.last_ms >= start_ms:
-            seen[block.plan(numbers, start_ms, end_ms).series] = True
-    return numbers[seen]
+        with partition.lock:
+            blocks = partition.blocks
+            for head in partition.heads():
+                seen |= head.sizes(numbers, start_ms, end_ms) > 0
+        for block in blocks:
+            if block.summary.first_ms <= end_ms and block.summary.last_ms >= start_ms:
+                seen[block.plan(numbers, start_ms, end_ms).series] = True
+        return numbers[seen]
+
+    return _lasting(partition, read)
 
 
 def drained(head: Head, numbers: Int64Array) -> Columns:

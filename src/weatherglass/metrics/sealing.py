@@ -28,6 +28,9 @@ from weatherglass.metrics.blocks import PAGE_SERIES, Block, Cache, Columns, Summ
 from weatherglass.metrics.partition import Files, Partition, Sealing
 from weatherglass.metrics.reading import drained
 
+FEW = 1000
+"""So many dead series are not worth an index made anew."""
+
 BLOCK_SUFFIX, SEGMENT_SUFFIX = ".block", ".series"
 
 _SEGMENT = struct.Struct("<8sHHII")  # magic, version, zero, raw size, crc32 of what follows
@@ -192,6 +195,41 @@ class Shelf:
             self._files.unlink(block.path)
             self._cache.drop(block.sequence)
         return len(old)
+
+    def forget(self, partition: Partition) -> int:
+        """Takes series out of the index that no block and no head has any more; how many. Their numbers are not
+        used again. Few dead ones are left alone: the index is made anew, and writers wait meanwhile."""
+        alive = [block.numbers() for block in partition.blocks]
+        with partition.quiet():
+            alive += [head.active() for head in partition.heads()]
+            numbers = np.unique(np.concatenate(alive))
+            before = partition.index.series
+            if before - len(numbers) <= max(FEW, len(numbers) // 4):
+                return 0
+            old = self._segments(partition.tenant)
+            labels = [(number, partition.index.key(number)) for number in numbers.tolist()]
+            self._sequence += 1
+            sequence = self._sequence
+            size = self._write_segment(sequence, labels) if labels else 0
+            with self._tables.write() as connection:
+                mine = catalogue.SEGMENTS.c.tenant == partition.tenant
+                connection.execute(catalogue.SEGMENTS.delete().where(mine))
+                if labels:
+                    connection.execute(
+                        catalogue.SEGMENTS.insert().values(
+                            sequence=sequence, tenant=partition.tenant, series=len(labels), bytes=size
+                        )
+                    )
+                self._mark(connection, partition.tenant, partition.sealed, partition.index.next)
+            partition.replace_index(labels)
+        for number in old:
+            self._files.unlink(self._folder / self._name(number, SEGMENT_SUFFIX))
+        return before - len(labels)
+
+    def _segments(self, tenant: str) -> list[int]:
+        with self._tables.read() as connection:
+            mine = catalogue.SEGMENTS.c.tenant == tenant
+            return list(connection.scalars(sa.select(catalogue.SEGMENTS.c.sequence).where(mine)))
 
     def _block(self, sequence: int, summary: Summary) -> Block:
         return Block(

@@ -19,11 +19,12 @@ from weatherglass.base.errors import LimitExceeded, Unavailable, WeatherglassErr
 from weatherglass.base.time import MS_NS, Clock
 from weatherglass.engine.files import Files
 from weatherglass.engine.log import Log
-from weatherglass.engine.protocols import Samples, Written
+from weatherglass.engine.protocols import Labels, Samples, Written
 from weatherglass.engine.tables import Tables
 from weatherglass.kernels import columns
 from weatherglass.metrics import intake, reading, records
 from weatherglass.metrics.blocks import CHUNK, Cache
+from weatherglass.metrics.index import Index
 from weatherglass.metrics.matching import check
 from weatherglass.metrics.partition import Partition
 from weatherglass.metrics.sealing import Shelf
@@ -32,6 +33,19 @@ from weatherglass.metrics.types import Matcher, QueryResult, Selection, SeriesLi
 logger = logging.getLogger(__name__)
 
 _METADATA_KEPT = 20_000
+_SEGMENT_BYTES = 16 << 20  # the log gives space back by the segment
+
+
+_COUNTED = (
+    "series",
+    "head_series",
+    "head_samples",
+    "head_bytes",
+    "index_bytes",
+    "blocks",
+    "block_samples",
+    "block_bytes",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +85,14 @@ class Metrics:
         self._log: Log | None = None
         self._newest_ms = reading.FIRST_MS
         self._counters = {"stored": 0, "duplicates": 0, "out_of_order": 0, "too_old": 0, "writes": 0}
-        self._seals = self._seal_failures = self._replayed = 0
+        self._seals = self._seal_failures = self._replayed = self._forgotten = 0
         self._last_failure = ""
 
     # --- life --------------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Opens the folder, replays the log, starts the sealer. Raises Corrupt, Unavailable."""
-        self._log = Log(self._folder / "log", files=self._files, name="metrics")
+        self._log = Log(self._folder / "log", files=self._files, segment_bytes=_SEGMENT_BYTES, name="metrics")
         self._shelf = Shelf(self._folder / "blocks", self._files, self._tables, self._log, self._cache)
         self._partitions = self._shelf.open()
         for offset, record in self._log.replay(self._log.first):
@@ -160,14 +174,14 @@ class Metrics:
         )  # refuses a bad name before anything is made of it
         partition, limits = self._partition(tenant), self._limits(tenant)
         self._allow(partition, limits, len(batch.times))
-        numbers, labels = partition.number(batch, limits)
-        counts = batch.counts
-        if numbers.min() < 0:  # series without samples have no number
-            counts, numbers = counts[numbers >= 0], numbers[numbers >= 0]
-        entries = [wrapped + columns.pack(numbers, counts, batch.times, batch.values)]
-        if labels:
-            entries.insert(0, records.wrap(records.LABELS, tenant, records.pack_labels(labels.items())))
         with partition.under_way():
+            numbers, labels = partition.number(batch, limits)
+            counts = batch.counts
+            if numbers.min() < 0:  # series without samples have no number
+                counts, numbers = counts[numbers >= 0], numbers[numbers >= 0]
+            entries = [wrapped + columns.pack(numbers, counts, batch.times, batch.values)]
+            if labels:
+                entries.insert(0, records.wrap(records.LABELS, tenant, records.pack_labels(labels.items())))
             log.append(entries)
             with partition.lock:
                 if labels:
@@ -235,18 +249,22 @@ class Metrics:
     def _selector(self, tenant: str) -> Callable[[Sequence[Matcher], int, int], Selection]:
         return lambda matchers, start_ms, end_ms: self.select(tenant, matchers, start_ms, end_ms)
 
-    def _matching(
+    def _labels(
         self, tenant: str, matchers_list: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int
-    ) -> tuple[Partition, list[int]] | None:
+    ) -> list[Labels]:
+        """Label sets of what any of the lists finds (all series without one) with samples about the span."""
         partition = self._partitions.get(tenant)
         if partition is None:
-            return None
+            return []
         for matchers in matchers_list:
             check(matchers)
         with partition.lock:
-            found = [partition.index.select(matchers) for matchers in matchers_list]
-            numbers = np.unique(np.concatenate(found)) if found else partition.index.published()
-        return partition, reading.present(partition, numbers, start_ms, end_ms).tolist()
+            index = partition.index
+            found = [index.select(matchers) for matchers in matchers_list]
+            numbers = np.unique(np.concatenate(found)) if found else index.published()
+        numbers = reading.present(partition, numbers, start_ms, end_ms)
+        with partition.lock:
+            return [index.labels(number) for number in numbers.tolist()]
 
     def series(
         self,
@@ -256,12 +274,7 @@ class Metrics:
         end_ms: int = reading.LAST_MS,
     ) -> list[dict[str, str]]:
         """Label sets that any of the lists of matchers finds, with samples about the span. Raises Invalid."""
-        found = self._matching(tenant, matchers_list, start_ms, end_ms)
-        if found is None:
-            return []
-        partition, numbers = found
-        with partition.lock:
-            return [dict(partition.index.labels(number)) for number in numbers]
+        return [dict(labels) for labels in self._labels(tenant, matchers_list, start_ms, end_ms)]
 
     def label_names(
         self,
@@ -271,12 +284,10 @@ class Metrics:
         end_ms: int = reading.LAST_MS,
     ) -> list[str]:
         """Sorted names of labels; of all series without matchers. Raises Invalid."""
-        found = self._matching(tenant, matchers_list, start_ms, end_ms)
-        if found is None:
-            return []
-        partition, numbers = found
-        with partition.lock:
-            return sorted({name for number in numbers for name, _ in partition.index.labels(number)})
+        if not matchers_list and (start_ms, end_ms) == (reading.FIRST_MS, reading.LAST_MS):
+            return self._of_index(tenant, Index.names)
+        found = self._labels(tenant, matchers_list, start_ms, end_ms)
+        return sorted({name for labels in found for name, _ in labels})
 
     def label_values(
         self,
@@ -287,13 +298,17 @@ class Metrics:
         end_ms: int = reading.LAST_MS,
     ) -> list[str]:
         """Sorted values of one label; of all series without matchers. Raises Invalid."""
-        found = self._matching(tenant, matchers_list, start_ms, end_ms)
-        if found is None:
+        if not matchers_list and (start_ms, end_ms) == (reading.FIRST_MS, reading.LAST_MS):
+            return self._of_index(tenant, lambda index: index.values(name))
+        found = self._labels(tenant, matchers_list, start_ms, end_ms)
+        return sorted({value for labels in found for key, value in labels if key == name})
+
+    def _of_index(self, tenant: str, ask: Callable[[Index], list[str]]) -> list[str]:
+        partition = self._partitions.get(tenant)
+        if partition is None:
             return []
-        partition, numbers = found
         with partition.lock:
-            sets = (partition.index.labels(number) for number in numbers)
-            return sorted({value for labels in sets for key, value in labels if key == name})
+            return ask(partition.index)
 
     def metadata(self, tenant: str) -> dict[str, dict[str, str]]:
         """Metric family → type, help, unit, as senders told; kept in memory, senders repeat it."""
@@ -312,30 +327,22 @@ class Metrics:
         tenants = {}
         for partition in self._partitions.values():
             with partition.lock:
-                tenants[partition.tenant] = {
-                    "series": partition.index.series,
-                    "head_series": partition.head.series,
-                    "head_samples": sum(head.samples for head in partition.heads()),
-                    "head_bytes": sum(head.memory for head in partition.heads()),
-                    "index_bytes": partition.index.table.memory,
-                    "blocks": len(partition.blocks),
-                    "block_samples": sum(block.summary.samples for block in partition.blocks),
-                    "block_bytes": sum(block.summary.bytes for block in partition.blocks),
-                }
+                tenants[partition.tenant] = partition.stats()
         with self._lock:
             counters = dict(self._counters)
         lag = (
             self._clock.now_ns() / 1e9 - self._newest_ms / 1e3 if self._newest_ms > reading.FIRST_MS else 0.0
         )
-        totals = {key: sum(one[key] for one in tenants.values()) for key in next(iter(tenants.values()), {})}
+        totals = {key: sum(one[key] for one in tenants.values()) for key in _COUNTED}
         return {
             **totals,
             **counters,
-            "samples": totals.get("head_samples", 0) + totals.get("block_samples", 0),
+            "samples": totals["head_samples"] + totals["block_samples"],
             "log_bytes": self._log.size_bytes if self._log else 0,
-            "bytes": totals.get("block_bytes", 0) + (self._log.size_bytes if self._log else 0),
+            "bytes": totals["block_bytes"] + (self._log.size_bytes if self._log else 0),
             "lag_s": lag,
             "replayed": self._replayed,
+            "forgotten_series": self._forgotten,
             "seals": self._seals,
             "seal_failures": self._seal_failures,
             "last_failure": self._last_failure,
@@ -353,7 +360,12 @@ class Metrics:
         """Drops what is past retention; how many blocks. The sealer does it by itself."""
         with self._sealing:
             horizon = self._horizon_ms(reading.FIRST_MS)
-            return sum(self._shelf.retire(partition, horizon) for partition in self._partitions.values())
+            dropped = 0
+            for partition in self._partitions.values():
+                if gone := self._shelf.retire(partition, horizon):
+                    dropped += gone
+                    self._forgotten += self._shelf.forget(partition)
+            return dropped
 
     def _seal(self, partitions: list[Partition]) -> int:
         with self._sealing:
