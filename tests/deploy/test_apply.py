@@ -332,3 +332,29 @@ def test_two_applies_do_not_run_beside_each_other(house: House) -> None:
     house.deploy.apply(who="ada")
     with pytest.raises(Conflict, match="under way"):
         house.deploy.apply(who="bo")
+
+
+def test_down_and_up_again_loses_nothing(up: House) -> None:
+    assert up.deploy.down("ada", "maintenance") == [API, WEB]  # dependents first
+    assert not answers(up.port) and up.deploy.status()["paused"]
+    up.deploy.resume("ada")
+    until(lambda: answers(up.api))
+    until(lambda: not up.deploy.drift())
+
+
+def test_a_host_that_was_rebooted_is_brought_up_without_waiting_for_health(up: House) -> None:
+    up.deploy.down("ada")
+    up.deploy._store.set("paused", "")
+    up.down()
+    up.build()
+    began = time.monotonic()
+    until(lambda: answers(up.api))
+    assert time.monotonic() - began < 8
+
+
+def test_orders_that_come_too_late_are_refused(up: House) -> None:
+    with pytest.raises(Unavailable, match="too late"):
+        up.hands.act(
+            {"action": "restart", "replica": WEB, "expires_ns": time.time_ns() - 1}, lambda share, line: None
+        )
+    assert up.replica(WEB).restarts == 0

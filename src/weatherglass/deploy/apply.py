@@ -84,7 +84,7 @@ class Deploy:
         self._carrier = Carrier(hands, probe, self._keeper.replica_seen, clock, self._stopping)
         self._keeper.carrier = self._carrier
         for action, handler, doc in (
-            ("deploy.restart", self._asked_restart, "Restart one replica (entity replica/…)."),
+            ("deploy.restart", self._asked_restart, "Restart one replica (entity replica/…; args: grace_s)."),
             ("deploy.grow", self._asked_grow, "Grow a sized volume (entity volume/…; args: size in bytes)."),
             ("deploy.rollback", self._asked_rollback, "Go back to an earlier generation (args: to)."),
         ):
@@ -116,8 +116,8 @@ class Deploy:
         self._stopping.set()
         for thread in (self._thread, self._loop):
             if thread is not None:
-                thread.join(1.0)
-        self._keeper.join(0.2)
+                thread.join(0.4)
+        self._keeper.join(0.1)
 
     # --- before a change ---------------------------------------------------------------------------------
 
@@ -317,9 +317,9 @@ class Deploy:
 
     # --- single acts -------------------------------------------------------------------------------------
 
-    def restart(self, replica: str, reason: str, who: str) -> Outcome:
+    def restart(self, replica: str, reason: str, who: str, grace_s: float | None = None) -> Outcome:
         """Have a replica restarted and proven by its probe; `reference` is the run. Raises NotFound."""
-        return self._keeper.restart(replica, reason, who)
+        return self._keeper.restart(replica, reason, who, grace_s)
 
     def grow(self, volume: str, *, who: str, why: str, size: int = 0) -> Outcome:
         """Have a sized volume grown, by half or to `size` bytes. Raises NotFound, Invalid."""
@@ -331,7 +331,16 @@ class Deploy:
 
     def resume(self, who: str, why: str = "") -> None:
         self._set_paused("", "deploy.resume", who, why)
-        self._keeper.look_again()
+        self._keeper.look_again(afresh=True)
+
+    def down(self, who: str, why: str = "") -> list[str]:
+        """Take the site down: pause, stop every replica, unmount every volume; `resume` brings all of it back."""
+        self.pause(who, why or "taken down")
+        stopped = self._keeper.down()
+        site = self._target.site.name if self._target else "site"
+        after = {"stopped": stopped}
+        self._ledger.append(Entry(self._clock.now_ns(), who, "deploy.down", f"site/{site}", why, None, after))
+        return stopped
 
     def _set_paused(self, value: str, what: str, who: str, why: str) -> None:
         site = self._target.site.name if self._target else "site"
@@ -339,7 +348,9 @@ class Deploy:
         self._ledger.append(Entry(self._clock.now_ns(), who, what, f"site/{site}", why))
 
     def _asked_restart(self, request: Request) -> Outcome:
-        return self.restart(name_of(request.entity), request.why, request.who)
+        grace = request.args.get("grace_s")
+        grace_s = None if grace is None else float(grace)
+        return self.restart(name_of(request.entity), request.why, request.who, grace_s)
 
     def _asked_grow(self, request: Request) -> Outcome:
         size = int(request.args.get("size", 0))

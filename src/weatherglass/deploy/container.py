@@ -19,10 +19,10 @@ from weatherglass.deploy import proc
 from weatherglass.deploy.cgroups import Group
 from weatherglass.deploy.memory import Main
 from weatherglass.deploy.podman import Podman
-from weatherglass.deploy.process import SETTLE_S, rotate
-from weatherglass.deploy.runtime import Job, end, kill, tail
+from weatherglass.deploy.runtime import SETTLE_S, Job, end, kill, tail
 
 AGENT, REPLICA, UNIT = "weatherglass.agent", "weatherglass.replica", "weatherglass.unit"
+DELETE_TRIES = 20
 _ID = re.compile(r"[0-9a-f]{64}")
 
 
@@ -40,7 +40,6 @@ class ContainerRuntime:
 
     def start(self, job: Job) -> Main:
         log = job.home.path("logs") / "stdout.log"
-        rotate(log)
         container = self._create(job, log)
         main = self._start(container, job)
         deadline = time.monotonic() + SETTLE_S
@@ -101,12 +100,16 @@ class ContainerRuntime:
         self._delete(main.container)
 
     def _delete(self, container: str) -> None:
-        self._podman.call(
-            "DELETE",
-            f"/containers/{container}",
-            query={"force": "true", "timeout": "0"},
-            good=(200, 204, 404),
-        )
+        """Gone on return. Podman refuses for a moment while conmon's own clean-up is at the same container."""
+        for attempt in range(DELETE_TRIES):
+            try:
+                query = {"force": "true", "timeout": "0"}
+                self._podman.call("DELETE", f"/containers/{container}", query=query, good=(200, 204, 404))
+                return
+            except Unavailable:
+                if attempt == DELETE_TRIES - 1:
+                    raise
+                time.sleep(0.1)
 
     def _clear(self, name: str) -> None:
         """Take away whatever holds the name: exited, created and not startable, or running for nobody."""

@@ -93,6 +93,7 @@ class Executor:
     def observe(self) -> dict[UnitId, Observed]:
         """All that is here of our units, looked at afresh: files' contents, images, strays. Costs a moment."""
         with self._lock:
+            self._jobs.rotate()
             return self._look.everything(frozenset(self._busy))
 
     def replicas(self) -> list[ReplicaSeen]:
@@ -148,8 +149,7 @@ class Executor:
                 progress(share, text)
 
             try:
-                with self._lock:
-                    did = self._remove(unit_id, line) if unit is None else self._make(unit, line)
+                did = self._remove(unit_id, line) if unit is None else self._make(unit, line)
             except (WeatherglassError, OSError) as error:
                 failed = {
                     "unit": unit_id,
@@ -218,8 +218,7 @@ class Executor:
         return {"volume": name, "before": before, "after": after}
 
     def _act_remove(self, body: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
-        with self._lock:
-            return {"did": self._remove(str(body["unit"]), lambda text: progress(0.0, text))}
+        return {"did": self._remove(str(body["unit"]), lambda text: progress(0.0, text))}
 
     def _act_observe(self, body: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
         return {"observed": {unit_id: seen.to_json() for unit_id, seen in self.observe().items()}}
@@ -253,7 +252,11 @@ class Executor:
     # --- making a unit -----------------------------------------------------------------------------------
 
     def _make(self, unit: Unit, line: Callable[[str], None]) -> str:
-        return MAKE[unit.kind](self, unit, self._memory.get(unit.id), line)
+        make = MAKE[unit.kind]
+        if unit.kind in SLOW:
+            return make(self, unit, self._memory.get(unit.id), line)
+        with self._lock:
+            return make(self, unit, self._memory.get(unit.id), line)
 
     def _image(self, unit: Unit, record: Record | None, line: Callable[[str], None]) -> str:
         why = self._podman.usable()
@@ -362,6 +365,10 @@ class Executor:
         self._memory.put(record)
 
     def _remove(self, unit_id: str, line: Callable[[str], None]) -> str:
+        with self._lock:
+            return self._take_away(unit_id, line)
+
+    def _take_away(self, unit_id: str, line: Callable[[str], None]) -> str:
         if unit_id.startswith("stray:"):
             _, name, handle = unit_id.split(":", 2)
             line(f"collecting {name} {handle[:12]}, which nobody declared")
@@ -405,6 +412,9 @@ ACTS: dict[str, Callable[[Executor, Mapping[str, Any], Progress], dict[str, Any]
     "observe": Executor._act_observe,
     "down": Executor._act_down,
 }
+
+SLOW = frozenset({"image", "once"})
+"""Kinds that may take minutes: rescues on this host do not wait for them."""
 
 MAKE: dict[str, Callable[[Executor, Unit, Record | None, Callable[[str], None]], str]] = {
     "image": Executor._image,

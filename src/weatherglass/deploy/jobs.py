@@ -6,6 +6,7 @@ run either way is refused with the reason.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ from weatherglass.deploy.places import Home
 from weatherglass.deploy.podman import Podman
 from weatherglass.deploy.runtime import Job, Runtime
 from weatherglass.deploy.volumes import Volumes
+
+KEEP_OUTPUT = 64 << 20
+"""A service may say this much before its output is begun anew; what it said was collected long since."""
 
 
 class Jobs:
@@ -37,6 +41,12 @@ class Jobs:
 
     def home(self, replica: str) -> Home:
         return Home(self._services / replica)
+
+    def rotate(self) -> None:
+        """Empty outputs that have grown. Their writers append, so that they go on at the new beginning."""
+        for path in self._services.glob("*/logs/std*.log"):
+            if path.stat().st_size > KEEP_OUTPUT:
+                os.truncate(path, 0)
 
     def runtime_name(self, unit: Unit) -> str:
         """`auto`: a container where an image is declared and podman works, else a process of the host."""

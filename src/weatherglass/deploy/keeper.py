@@ -125,14 +125,18 @@ class Keeper:
         with self._lock:
             self._stories.clear()
 
-    def look_again(self) -> None:
+    def look_again(self, *, afresh: bool = False) -> None:
+        """Look at the next tick; `afresh` as when the server comes up, with no patience for what is down."""
+        if afresh:
+            self._looked_ns = 0
         self._look = True
         self._wake.set()
 
     # --- rescues asked for -------------------------------------------------------------------------------
 
-    def restart(self, name: str, reason: str, who: str) -> Outcome:
-        """Have one replica restarted. Raises NotFound; refusals are in the outcome."""
+    def restart(self, name: str, reason: str, who: str, grace_s: float | None = None) -> Outcome:
+        """Have one replica restarted; `grace_s` instead of its declared one. Raises NotFound; refusals are in the
+        outcome."""
         target = self._target()
         if target is None:
             raise NotFound("nothing is deployed yet", mend="apply a site first")
@@ -154,10 +158,12 @@ class Keeper:
             self._acting[name] = run.id
             if who not in AUTOMATIC:
                 self._stories[name] = Story()  # a person begins it anew
-        self._spawn(f"deploy-restart-{name}", lambda: self._restart(target, name, reason, who, run))
+        self._spawn(f"deploy-restart-{name}", lambda: self._restart(target, name, reason, who, run, grace_s))
         return Outcome(True, str(run.id))
 
-    def _restart(self, target: Target, name: str, reason: str, who: str, run: Run) -> None:
+    def _restart(
+        self, target: Target, name: str, reason: str, who: str, run: Run, grace_s: float | None
+    ) -> None:
         entity, began = f"replica/{name}", self._clock.monotonic()
         service, _, host = split_replica(name)
         before = self._seen[name][1].state.value if name in self._seen else ""
@@ -172,7 +178,10 @@ class Keeper:
             note({"state": "begun", "run": run.id})
             run.say(f"restarting {name}: {reason}", entity=entity)
             begun_ns = self._clock.now_ns()
-            done = self._hands.act(host, {"action": "restart", "replica": name, "reason": reason}, ACT_S)
+            order: dict[str, Any] = {"action": "restart", "replica": name, "reason": reason}
+            if grace_s is not None:
+                order["grace_s"] = grace_s
+            done = self._hands.act(host, order, ACT_S)
             run.say(f"{name} was {done['was']} and is started again", entity=entity, seconds=done["seconds"])
             assert self.carrier is not None  # given before anything is started
             self.carrier.ready(target.site, name, run, begun_ns)
@@ -189,6 +198,7 @@ class Keeper:
                 run.end("failed", "stopped by an error of ours")
             with self._lock:
                 self._acting.pop(name, None)
+            self.look_again()
 
     def _rescued(self, service: str, name: str, seconds: float) -> None:
         now = self._clock.now_ns()
@@ -260,6 +270,15 @@ class Keeper:
         run.end("done")
         return Outcome(True, str(run.id))
 
+    def down(self) -> list[str]:
+        """Stop every replica and unmount every volume, everywhere; the replicas that ran. Raises Failed, Unavailable."""
+        target = self._target()
+        hosts = {unit.host for unit in target.generation.units.values()} if target else set()
+        stopped: list[str] = []
+        for host in sorted(hosts):
+            stopped += self._hands.act(host, {"action": "down"}, ACT_S * 5)["stopped"]
+        return stopped
+
     # --- healing by ourselves ----------------------------------------------------------------------------
 
     def loop(self) -> None:
@@ -293,10 +312,16 @@ class Keeper:
             if not hosts:
                 return
             live = self.observe(hosts)
-            self._look, self._looked_ns = False, self._clock.now_ns()
+            first, self._look, self._looked_ns = not self._looked_ns, False, self._clock.now_ns()
             wanted = {key: unit for key, unit in target.generation.units.items() if unit.host in hosts}
             found = plan(wanted, live, target.generation.hash)
-            chosen = to_heal(found.changes, self.stories(), frozenset(self._acting), now, target.settled)
+            stories = self.stories()
+            if first:
+                # What is down as the server comes up (a reboot) has been down for long: nobody else will ask.
+                stories |= {
+                    c.unit.replica: Story(bad_since_ns=1) for c in found.changes if c.unit.kind == "replica"
+                }
+            chosen = to_heal(found.changes, stories, frozenset(self._acting), now, target.settled)
             if chosen:
                 self._heal(target, chosen)
         finally:
@@ -338,6 +363,7 @@ class Keeper:
             with self._lock:
                 for name in names:
                     self._acting.pop(name, None)
+            self.look_again()
 
     def _note_heal(self, target: Target, change: Change, state: str, run: Run) -> None:
         kinds = {"volume": "volume/{name}", "image": "host/{host}"}

@@ -19,12 +19,8 @@ from weatherglass.deploy import proc
 from weatherglass.deploy.cgroups import Group
 from weatherglass.deploy.memory import Main
 from weatherglass.deploy.places import ids
-from weatherglass.deploy.runtime import Job, end, kill, tail
+from weatherglass.deploy.runtime import SETTLE_S, Job, end, kill, tail
 
-SETTLE_S = 0.25
-"""A process that ends within this time of its start did not start: what it said is the reason."""
-
-KEEP_OUTPUT = 64 << 20
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -46,8 +42,6 @@ class ProcessRuntime:
     def start(self, job: Job) -> Main:
         logs = job.home.path("logs")
         out, err = logs / "stdout.log", logs / "stderr.log"
-        for path in (out, err):
-            rotate(path)
         child = self._spawn(job, out, err)
         seen = proc.stat(child.pid)
         group = self._group(job.replica)
@@ -182,12 +176,3 @@ class ProcessRuntime:
             if marks.get("WEATHERGLASS_STATE") == self._mark and "WEATHERGLASS_REPLICA" in marks:
                 found.append((pid, marks["WEATHERGLASS_REPLICA"], marks.get("WEATHERGLASS_UNIT", "")))
         return found
-
-
-def rotate(path: Path) -> None:
-    """Keep one old output file; a new start begins a fresh one when the last has grown."""
-    try:
-        if path.stat().st_size > KEEP_OUTPUT:
-            path.replace(path.with_suffix(".log.1"))
-    except FileNotFoundError:
-        return

@@ -19,6 +19,9 @@ from weatherglass.deploy.cgroups import Group
 from weatherglass.deploy.memory import Main
 from weatherglass.deploy.places import Home
 
+SETTLE_S = 0.25
+"""A process that ends within this time of its start did not start: what it said is the reason."""
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
