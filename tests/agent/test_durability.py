@@ -239,7 +239,10 @@ def test_a_process_whose_server_is_gone_stays_flat(sink, tmp_path):
         sink.wait(lambda: len(sink.heartbeats) > beats, 8)
         sink.wait(lambda: len({at for _, _, at in sink.samples()}) >= 3, 15)
     finally:
-        assert agent_process.end(agent) == (0, "")
+        code, said = agent_process.end(agent)
+    assert code == 0
+    assert "nothing is lost" in said
+    assert said.endswith("the server answers again\n")
     times = [at for labels, _, at in sink.samples() if labels["__name__"] == "node_load1"]
     assert times == sorted(times)
     assert max(b - a for a, b in itertools.pairwise(times)) < 5500, "a round is missing"

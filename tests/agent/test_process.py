@@ -96,4 +96,6 @@ def test_it_starts_and_waits_without_a_server(tmp_path):
     agent = agent_process.start("http://127.0.0.1:9", tmp_path)
     time.sleep(1.0)
     assert agent.poll() is None
-    assert agent_process.end(agent) == (0, "")
+    code, said = agent_process.end(agent)
+    assert (code, said.count("\n")) == (0, 1)
+    assert "no answer from 127.0.0.1:9" in said

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -61,6 +62,7 @@ class Pulse:
         self.volumes: tuple[VolumeSeen, ...] = ()
         self.sent = 0
         self.failures = 0
+        self._away = False
 
     def kick(self) -> None:
         """Beat now."""
@@ -107,6 +109,16 @@ class Pulse:
         while self._probes and id(self._probes[0]) in arrived:
             self._probes.popleft()
 
+    def _turn(self, failure: str) -> None:
+        """Say when the server went away and when it is back, once each: for who reads the agent's own output."""
+        if failure and not self._away:
+            print(
+                f"weatherglass agent: {failure}; trying again, nothing is lost", file=sys.stderr, flush=True
+            )
+        elif self._away and not failure:
+            print("weatherglass agent: the server answers again", file=sys.stderr, flush=True)
+        self._away = bool(failure)
+
     def run(self, stop: threading.Event, refused: Callable[[WeatherglassError], None]) -> None:
         """Beat until `stop`. While the server is away each beat fails by itself; the next one tries again."""
         due = self._clock.monotonic()
@@ -126,8 +138,11 @@ class Pulse:
                 except (Unauthenticated, Denied) as error:
                     refused(error)
                     return
-                except WeatherglassError:
+                except WeatherglassError as error:
                     self.failures += 1
+                    self._turn(error.message)
+                else:
+                    self._turn("")
             self._kick.wait(max(0.0, min(self._look, due - self._clock.monotonic())))
 
     def wake(self) -> None:
