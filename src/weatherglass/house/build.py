@@ -6,15 +6,16 @@ The order is that of the arrows in HOUSE: engine, who asks, what is there, what 
 from __future__ import annotations
 
 import functools
+import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from weatherglass.agent.probes import probe
 from weatherglass.base.errors import Unavailable
-from weatherglass.base.ids import SITE_TENANT
+from weatherglass.base.ids import EntityId
 from weatherglass.base.time import Clock, SystemClock
 from weatherglass.deploy import store as deploy_store
 from weatherglass.deploy.apply import Deploy
@@ -29,7 +30,7 @@ from weatherglass.engine.protocols import Heartbeat, ProbeResult
 from weatherglass.engine.tables import Tables
 from weatherglass.engine.work import Queues
 from weatherglass.gateway.rooms import Rooms
-from weatherglass.health import Health
+from weatherglass.health import DeadMan, Health
 from weatherglass.house.costs import Costs
 from weatherglass.house.secrets import Secrets
 from weatherglass.identity import ROOM as IDENTITY
@@ -42,6 +43,8 @@ from weatherglass.logs.catalogue import ROOM as LOGS
 from weatherglass.metrics import TABLES as METRICS
 from weatherglass.metrics import Metrics, SeriesLimits
 from weatherglass.site import Replica, Service, Site, probe_specs
+
+_LOG = logging.getLogger(__name__)
 
 TICK_S = 0.5
 """How often health looks at its evidence."""
@@ -111,17 +114,21 @@ class House:
         )
         self.health = Health(
             inventory=self.inventory,
-            samples=self.metrics,
-            select=functools.partial(self.metrics.select, SITE_TENANT),
-            error_counts=functools.partial(self.logs.error_counts, SITE_TENANT),
-            ledger=self.ledger,
-            actions=self.actions,
-            bus=self.bus,
-            clock=clock,
-            tables=self.tables,
             site=self.site,
+            actions=self.actions,
+            ledger=self.ledger,
+            clock=clock,
+            metrics=self.metrics,
+            error_counts=self.logs.error_counts,
             prober=self._probe,
+            changing=self._changing,
         )
+        self.deadman = (
+            DeadMan(options.deadman, _site_name(options), self.health.blind, clock)
+            if options.deadman
+            else None
+        )
+        self._ticker = threading.Thread(target=self._tick, name="health", daemon=True)
         self.costs = Costs(agent_pid, lambda: _folder_bytes(state))
         self.rooms = Rooms(
             identity=self.identity,
@@ -154,17 +161,33 @@ class House:
         self.metrics.start()
         self.logs.start()
         self.deploy.start()
-        self.health.start()
+        self._ticker.start()
+        if self.deadman:
+            self.deadman.start()
         self._started = True
 
     def stop(self) -> None:
         """Stop within two seconds; what is acknowledged is on disk already, what runs on the hosts goes on."""
         self.stopping.set()
+        if self.deadman:
+            self.deadman.stop()
+        self._ticker.join(1.0)
         for room in (self.health, self.deploy, self.logs, self.metrics):
             room.stop()
         self.work.close()
         self.ledger.close()
         self.tables.close()
+
+    def _tick(self) -> None:
+        """Health looks at its evidence. One bad look is told and does not blind the house."""
+        while not self.stopping.wait(TICK_S):
+            try:
+                self.health.tick(self.clock.now_ns())
+            except Exception:  # noqa: BLE001 (told; the next look may be better)
+                _LOG.exception("health could not judge")
+                continue
+            if self.deadman:
+                self.deadman.beat()
 
     # --- what rooms are handed ---------------------------------------------------------------------------
 
@@ -189,7 +212,16 @@ class House:
         for host in site.hosts:
             self.work.send(host, "probes", {"probes": probe_specs(site, host)})
 
-    def _probe(self, spec: dict[str, Any]) -> ProbeResult:
+    def _changing(self) -> frozenset[EntityId]:
+        """What an apply or a rollback is taking down or bringing up just now."""
+        number = self.deploy.status()["run"]
+        view = self.deploy.run(number) if number is not None else None
+        if view is None or view.kind not in ("apply", "rollback"):
+            return frozenset()
+        changes = (view.plan or {}).get("changes", ())
+        return frozenset(EntityId(name) for change in changes for name in change["takes_down"])
+
+    def _probe(self, spec: Mapping[str, Any]) -> ProbeResult:
         """A probe from the second vantage point, the server's own."""
         return probe(spec, "server", spec["entity"], self.clock.now_ns(), self.secrets.value)
 
@@ -213,6 +245,10 @@ class _Heard:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._health, name)
+
+
+def _site_name(options: Options) -> str:
+    return options.site.stem if options.site else options.state.name
 
 
 def _folder_bytes(state: Path) -> int:

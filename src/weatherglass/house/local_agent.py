@@ -50,7 +50,7 @@ class LocalAgent:
 
     def _keep(self) -> None:
         wait = _FIRST_WAIT_S
-        _end_orphan(self._state / "lock")
+        end_orphan(self._state / "lock")
         while not self._stopping.is_set():
             with self._log.open("ab") as log:
                 # A session of its own: a Ctrl-C in the terminal is the server's to hand on.
@@ -66,7 +66,7 @@ class LocalAgent:
             wait = min(wait * 2, _LONGEST_WAIT_S)
 
 
-def _end_orphan(lock: Path, grace_s: float = 5.0) -> None:
+def end_orphan(lock: Path, grace_s: float = 5.0) -> None:
     """End an agent that outlived its server (killed -9): it holds the lock, and may push to an old address."""
     try:
         inode = lock.stat().st_ino

@@ -22,21 +22,32 @@ PARTS = ("server", "agent")
 _DETACH_WAIT_S = 60.0
 
 
-def run(site: Path | None, state: Path, listen: str, only: tuple[str, ...] = (), detach: bool = False) -> int:
-    """Run the house in the foreground, or start it and come back (`detach`). Returns the exit code."""
+def run(
+    site: Path | None,
+    state: Path,
+    listen: str,
+    only: tuple[str, ...] = (),
+    detach: bool = False,
+    deadman: str = "",
+) -> int:
+    """Run the house in the foreground, or start it and come back (`detach`). Returns the exit code.
+
+    `deadman` is a webhook that is told every 30 s that the house is alive, or what it cannot see.
+    """
     try:
         unknown = set(only) - set(PARTS)
         if unknown:
             raise Invalid(
                 f"{min(unknown)!r} is not a part", where="--only", mend=f"one of {', '.join(PARTS)}"
             )
-        return _detached(site, state, listen, only) if detach else _foreground(site, state, listen, only)
+        begin = _detached if detach else _foreground
+        return begin(site, state, listen, only, deadman)
     except WeatherglassError as error:
         print(f"weatherglass up: {error}", file=sys.stderr)
         return 1
 
 
-def _foreground(site: Path | None, state: Path, listen: str, only: tuple[str, ...]) -> int:
+def _foreground(site: Path | None, state: Path, listen: str, only: tuple[str, ...], deadman: str) -> int:
     from weatherglass.gateway.app import create_app
     from weatherglass.house import tokens
     from weatherglass.house.build import House, Options
@@ -51,11 +62,12 @@ def _foreground(site: Path | None, state: Path, listen: str, only: tuple[str, ..
         bound = bind(listen)
         url = url_of(bound)
         agents: list[LocalAgent] = []
-        house = House(Options(state, site), agent_pid=lambda: agents[0].pid if agents else 0)
+        house = House(Options(state, site, deadman), agent_pid=lambda: agents[0].pid if agents else 0)
         admin = tokens.admin(house.identity, state)
         host = _local_host(declared or house.deploy.site())
         if host and (not only or "agent" in only):
             token = tokens.local_agent(house.identity, state, host)
+            (state / "agent" / "host").write_text(host)  # `down` works without a server
             agents.append(LocalAgent(_agent_arguments(url, token, state, host, declared), state / "agent"))
         app = create_app(house.rooms)
         mount(app, house.rooms)
@@ -138,11 +150,12 @@ def _follow(house: object, number: int) -> bool:
     return False
 
 
-def _detached(site: Path | None, state: Path, listen: str, only: tuple[str, ...]) -> int:
+def _detached(site: Path | None, state: Path, listen: str, only: tuple[str, ...], deadman: str) -> int:
     """Start the same in the background and wait until it answers."""
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
     argv = [sys.executable, "-m", "weatherglass", "up", *([str(site)] if site else [])]
     argv += ["--state", str(state), "--listen", listen, *(f"--only={part}" for part in only)]
+    argv += ["--deadman", deadman] if deadman else []
     with (state / "server.log").open("ab") as log:
         process = subprocess.Popen(
             argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=os.environ

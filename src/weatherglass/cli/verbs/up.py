@@ -28,9 +28,12 @@ def run(
     only: Annotated[
         list[str] | None, typer.Option(metavar="PART", help="These parts alone: server, agent.")
     ] = None,
+    deadman: Annotated[
+        str, typer.Option(metavar="URL", help="A webhook told every 30 s that the house is alive, or blind.")
+    ] = "",
     detach: Annotated[bool, typer.Option("--detach", help="Come back once it answers.")] = False,
 ) -> int:
     from weatherglass.house.main import run as up
 
     parts = tuple(part for word in only or () for part in word.split(",") if part)
-    return up(site, state or default_state(), listen, parts, detach)
+    return up(site, state or default_state(), listen, parts, detach, deadman)
