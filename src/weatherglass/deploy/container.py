@@ -153,7 +153,9 @@ class ContainerRuntime:
 
     def strays(self, known: Mapping[str, Main]) -> dict[str, tuple[str, int]]:
         """Containers under our label that nobody remembers, and live ones that podman has forgotten."""
-        if self.usable():
+        monitors = self._monitors()
+        here = monitors or any(main.container for main in known.values()) or self._podman.serving()
+        if not here or self.usable():  # a host without containers is not made to run podman's service
             return {}
         found, listed = {}, set()
         query = {"all": "true", "filters": f'{{"label":["{AGENT}={self._tag}"]}}'}
@@ -163,7 +165,7 @@ class ContainerRuntime:
             main = known.get(replica)
             if main is None or main.container != container:
                 found[f"container:{container}"] = (replica, int(seen.get("Pid") or 0))
-        for container, (replica, pid) in self._monitors().items():
+        for container, (replica, pid) in monitors.items():
             if container not in listed:
                 found[f"container:{container}"] = (replica, pid)
         return found

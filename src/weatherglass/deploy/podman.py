@@ -106,6 +106,10 @@ class Podman:
             raise Unavailable(f"podman {words[0]} failed: {done.stderr.strip()[-500:]}")
         return done.stdout
 
+    def serving(self) -> bool:
+        """Whether our service runs, which it does from the first container or image on."""
+        return self._client is not None or bool(self._services())
+
     def close(self) -> None:
         """End our service; what runs in containers goes on."""
         with self._lock:
