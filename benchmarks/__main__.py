@@ -1,0 +1,47 @@
+"""`make bench`: every figure of docs/performance.md, one program after the other, each in a process of its own."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+
+PROGRAMS: dict[str, tuple[str, ...]] = {
+    "metrics_ingest": ("--hosts", "20", "--points", "2880", "--rounds", "4"),
+    "logs_store": ("--events", "40000", "--rounds", "3"),
+    "server_start": ("--runs", "10"),
+    "agent_rest": ("--seconds", "600"),
+    "drills": ("--runs", "10"),
+}
+QUICK: dict[str, tuple[str, ...]] = {
+    "metrics_ingest": ("--hosts", "5", "--points", "1440", "--rounds", "2"),
+    "logs_store": ("--events", "10000", "--rounds", "1"),
+    "server_start": ("--runs", "3"),
+    "agent_rest": ("--seconds", "60"),
+    "drills": ("--runs", "2"),
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").strip())
+    parser.add_argument(
+        "names", nargs="*", help=f"which ones: {', '.join(PROGRAMS)}; all where none is named"
+    )
+    parser.add_argument("--quick", action="store_true", help="small runs, to see that they work")
+    options = parser.parse_args()
+    failed = 0
+    for name in options.names or PROGRAMS:
+        began = time.monotonic()
+        print(f"\n=== {name} " + "=" * (76 - len(name)), flush=True)
+        arguments = (QUICK if options.quick else PROGRAMS)[name]
+        failed += (
+            subprocess.run([sys.executable, "-m", f"benchmarks.{name}", *arguments], check=False).returncode
+            != 0
+        )
+        print(f"--- {name}: {time.monotonic() - began:.0f} s", flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
