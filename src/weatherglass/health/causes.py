@@ -65,7 +65,16 @@ def rank(
         score = own * len(explains) / len(affected) * (EXPLAINED_AWAY if deeper else 1.0)
         found.append(Candidate(name, round(score, 3), tuple(explains), finding.own))
     depth = {one.entity: len(graph.upstream(one.entity)) for one in found}
-    return sorted(found, key=lambda one: (-one.score, depth[one.entity], _breadth(one.entity), one.entity))
+    return sorted(
+        found,
+        key=lambda one: (
+            -one.score,
+            findings[one.entity].onset_ns,
+            depth[one.entity],
+            _breadth(one.entity),
+            one.entity,
+        ),
+    )
 
 
 def _suspect(finding: Finding) -> bool:

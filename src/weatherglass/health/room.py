@@ -1,7 +1,7 @@
 """Health: takes in what agents say, judges at every tick, keeps incidents, asks for remedies, tells how it is.
 
-The thin edge of the room. Judging is `judge.py`, states `states.py`, causes `causes.py`, stories `incidents.py`,
-remedies `remedies.py`, all pure; here they meet the clock, the inventory, the ledger and the actions.
+The thin edge of the room. Judging is `judge.py`, states `states.py`, causes `causes.py`, stories `incidents.py`, all
+pure; incidents are kept by `keeper.py`; here they meet the clock, the agents and the inventory.
 """
 
 from __future__ import annotations
@@ -9,27 +9,25 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, Final
 
-from weatherglass.base.errors import Conflict, NotFound, WeatherglassError
-from weatherglass.base.ids import SITE_TENANT, EntityId, kind_of
+from weatherglass.base.errors import WeatherglassError
+from weatherglass.base.ids import SITE_TENANT, EntityId, kind_of, name_of
 from weatherglass.base.time import SECOND_NS, Clock
 from weatherglass.base.units import duration
 from weatherglass.engine.protocols import (
     ActionRegistry,
-    Entry,
     Heartbeat,
     Ledger,
     Outcome,
     ProbeResult,
-    Request,
     Samples,
     SampleSink,
 )
-from weatherglass.health import causes, export, incidents, remedies
+from weatherglass.health import export, incidents
 from weatherglass.health.judge import (
-    SERVER,
     Finding,
     Scene,
     Subject,
@@ -40,13 +38,15 @@ from weatherglass.health.judge import (
     subjects,
     window_is_bad,
 )
+from weatherglass.health.keeper import Keeper
 from weatherglass.health.sentence import overview_parts
 from weatherglass.health.signals import percentile
 from weatherglass.health.states import turn
+from weatherglass.health.subjects import FIRST_START_S, SERVER
 from weatherglass.health.vantage import Prober, Vantage
 from weatherglass.health.words import called
 from weatherglass.health.world import WINDOW_S, WINDOWS, World, window_of
-from weatherglass.inventory import Incident, Inventory, Moment, Part, State, StateRecord
+from weatherglass.inventory import Inventory, Part, State, StateRecord
 from weatherglass.site import Graph, Site, probe_specs
 
 ErrorCounts = Callable[[str, int, int, str], Mapping[str, int]]
@@ -56,7 +56,6 @@ STATES_EVERY_S: Final = 15.0
 SILENT_S: Final = 15.0
 THREAT_S: Final = 6 * 3600.0
 MATTERS: Final = frozenset({"host", "volume", "replica", "service", "tenant"})
-FIRST_START_S: Final = 120.0
 
 
 class Health:
@@ -80,9 +79,10 @@ class Health:
         `prober` asks from the server's vantage point. Open incidents and states are taken up from the inventory.
         """
         self._inventory, self._site, self._clock = inventory, site, clock
-        self._actions, self._ledger, self._metrics = actions, ledger, metrics
+        self._metrics = metrics
         self._error_counts, self._changing = error_counts, changing
         self._vantage = Vantage(prober) if prober else None
+        self._cannot: dict[str, str] = {}
         self._world = World()
         self._ingest = threading.Lock()  # guards the world; held for microseconds
         self._ticking = threading.RLock()  # one tick or approval at a time
@@ -96,27 +96,21 @@ class Health:
         self._states: dict[EntityId, State] = {name: one.state for name, one in held.items()}
         self._ever: set[EntityId] = set(held)
         self._outages = {name for name, one in held.items() if one.state in incidents.WRONG}
-        self._open: dict[int, Incident] = {one.id: one for one in inventory.incidents(open_only=True)}
-        self._asked: deque[int] = deque(
-            sorted(
-                int(done["asked_ns"])
-                for one in inventory.incidents(limit=50)
-                for done in one.remedies
-                if done["state"] == "asked"
-            ),
-            maxlen=10_000,
-        )
+        self._keeper = Keeper(inventory, ledger, actions, clock, self._guarded)
         self._unwritten: deque[ProbeResult] = deque(maxlen=20_000)
         self._latest: dict[tuple[str, str], ProbeResult] = {}
-        self._rescue: dict[EntityId, float] = {}
         self._blind: tuple[str, ...] = ()
-        self._cannot: dict[str, str] = {}
+        self._threats: tuple[Part, ...] = ()
+        self._said: tuple[Part, ...] = ("Nothing was looked at yet.",)
         self._window = -1
+        self._counter = ThreadPoolExecutor(1, thread_name_prefix="error-counts")
+        self._counting: Future[Mapping[str, int]] | None = None
         self._states_written = float("-inf")
         self._started = clock.monotonic()
 
     def stop(self) -> None:
         """No more probes from here."""
+        self._counter.shutdown(wait=False, cancel_futures=True)
         if self._vantage:
             self._vantage.stop()
 
@@ -142,21 +136,15 @@ class Health:
 
     def sentence(self) -> tuple[Part, ...]:
         """How the cloud is, as parts whose nouns are links: words, or (entity, words)."""
-        records = {name: one for name, one in self._records.items() if name in self._graph.entities}
-        return overview_parts(list(self._open.values()), records, self.threats(), self._blind)
+        return self._said
 
     def blind(self) -> tuple[str, ...]:
         """What the house cannot see or write just now; empty when it sees."""
         return self._blind
 
-    def threats(self) -> list[Part]:
+    def threats(self) -> tuple[Part, ...]:
         """What is still well and will not stay so: a volume that fills within hours, the worst first."""
-        found = []
-        for name, reading in list(self._world.volumes.items()):
-            left = full_in(reading)
-            if left < THREAT_S and not reading.full:
-                found.append((left, (name, f"{called(name)} will be full in {duration(left)}.")))
-        return [part for _, part in sorted(found, key=lambda one: one[0])]
+        return self._threats
 
     def probes(self) -> list[ProbeResult]:
         """The latest of every probe from every vantage point."""
@@ -166,31 +154,7 @@ class Health:
     def approve(self, incident: int, action: str, who: str) -> Outcome:
         """A person's yes to a proposed remedy (`deploy.rollback` or `rollback`). Raises NotFound, Conflict."""
         with self._ticking:
-            found = self._open.get(incident)
-            if found is None:
-                raise NotFound(f"incident {incident} is not open")
-            wanted = action.removeprefix("deploy.")
-            place = [
-                number
-                for number, done in enumerate(found.remedies)
-                if done["remedy"] == wanted and done["state"] == "proposed"
-            ]
-            if not place:
-                raise Conflict(f"{wanted} is not proposed for incident {incident}", mend="look at it again")
-            done = dict(found.remedies[place[-1]])
-            why = f"incident {incident}: {found.sentence}"
-            outcome = self._ask(Request(str(done["action"]), str(done["entity"]), who, why))
-            now_ns = self._clock.now_ns()
-            done |= {
-                "state": "approved" if outcome.accepted else "refused", "asked_ns": now_ns, "who": who,
-                "reason": outcome.reason, "reference": outcome.reference,
-            }  # fmt: skip
-            told = f"Approved by {who}: {wanted} of {called(str(done['entity']))}."
-            kept = (*found.remedies[: place[-1]], done, *found.remedies[place[-1] + 1 :])
-            moment = Moment(now_ns, "Remedy", told, (EntityId(str(done["entity"])),))
-            self._write("remedy.approved", str(done["entity"]), who, why, done)
-            self._publish(replace(found, remedies=kept, moments=(*found.moments, moment)), now_ns)
-            return outcome
+            return self._keeper.approve(incident, action, who, self._declared)
 
     # --- the loop ----------------------------------------------------------------------------------------
 
@@ -207,11 +171,15 @@ class Health:
                 self._errors(now, now_ns)
                 turned = self._judge(now, now_ns)
             self._tell(turned)
-            self._incidents(now_ns)
+            self._incidents(self._declared, now_ns)
             if self._vantage:
                 self._vantage.due(self._specs, self._hurried(), now)
             self._export(turned, now, now_ns)
             self._blind = tuple(self._blindness(now))
+            self._threats = tuple(self._coming())
+            self._said = overview_parts(
+                list(self._keeper.open.values()), self._records, self._threats, self._blind
+            )
 
     def _refresh(self) -> None:
         graph, site = self._inventory.graph(), self._site()
@@ -229,23 +197,27 @@ class Health:
                 del table[gone]
 
     def _errors(self, now: float, now_ns: int) -> None:
-        """Once a window: error lines of every replica in the window that ended."""
-        if self._error_counts is None or window_of(now) == self._window:
+        """Once a window: error lines of every replica in the window that ended, counted in a thread of their own."""
+        if self._error_counts is None:
             return
-        try:
-            counts = self._error_counts(SITE_TENANT, now_ns - int(WINDOW_S * SECOND_NS), now_ns, "replica")
-        except WeatherglassError as error:
-            self._cannot["logs"] = f"error lines cannot be counted ({error.message})"
-            return
-        self._cannot.pop("logs", None)
+        if self._counting is not None and self._counting.done():
+            counting, self._counting = self._counting, None
+            self._guarded("logs", lambda: self._counted(counting.result()))
+        if self._counting is None and window_of(now) != self._window:
+            start_ns = now_ns - int(WINDOW_S * SECOND_NS)
+            self._counting = self._counter.submit(
+                self._error_counts, SITE_TENANT, start_ns, now_ns, "replica"
+            )
+
+    def _counted(self, counts: Mapping[str, int]) -> None:
         for name, subject in self._subjects.items():
             if subject.kind == "replica":
                 kept = self._world.errors.setdefault(name, deque(maxlen=180))
-                kept.append(counts.get(name.partition("/")[2], 0))
+                kept.append(counts.get(name_of(name), 0))
 
     def _judge(self, now: float, now_ns: int) -> list[StateRecord]:
         hosts = [one.host for one in self._subjects.values() if one.kind == "host"]
-        culprits = {EntityId(one.cause) for one in self._open.values() if one.cause}
+        culprits = {EntityId(one.cause) for one in self._keeper.open.values() if one.cause}
         excused = {
             name.partition("/")[2]
             for culprit in culprits
@@ -254,7 +226,7 @@ class Health:
         }
         scene = Scene(
             self._world, self._graph, self._subjects, self._states, frozenset(self._ever), now, now_ns,
-            self._rescue, blind_hosts(self._world, hosts, frozenset(excused), now),
+            self._keeper.rescue_s, blind_hosts(self._world, hosts, frozenset(excused), now),
             server_is_blind(self._world, now), frozenset(self._outages),
         )  # fmt: skip
         self._turn_window(scene, now)
@@ -307,7 +279,9 @@ class Health:
 
     def _tell(self, turned: Sequence[StateRecord]) -> None:
         """Say whose fault it is, and publish what turned, or has new evidence while it is not healthy."""
-        causes_of = {name: one.cause for one in self._open.values() if one.cause for name in one.affected}
+        causes_of = {
+            name: one.cause for one in self._keeper.open.values() if one.cause for name in one.affected
+        }
         told = {one.entity for one in turned}
         publish = []
         for name, record in self._records.items():
@@ -327,30 +301,16 @@ class Health:
                 publish.append(record)
         self._guarded("inventory", lambda: self._inventory.publish_states(publish) if publish else None)
 
-    # --- incidents and remedies --------------------------------------------------------------------------
+    # --- incidents ---------------------------------------------------------------------------------------
 
-    def _incidents(self, now_ns: int) -> None:
-        site = self._declared
-        if site is None:
-            return
+    def _incidents(self, site: Site, now_ns: int) -> None:
         view = incidents.View(site, self._graph, self._world, self._findings, self._states, now_ns)
-        changing = self._changing()
         wrong = [
             name
             for name, state in self._states.items()
             if state in incidents.WRONG and self._matters(name, now_ns)
         ]
-        for group in causes.groups(self._graph, wrong):
-            incident = self._belongs(group)
-            if incident is not None:
-                self._open[incident.id] = incidents.spread(incident, group, view)
-            elif not all(name in changing for name in group):
-                self._begin(group, view)
-        for incident in list(self._open.values()):
-            self._step(incident, view)
-            if incident.opened_ns == now_ns:
-                told = self._open.get(incident.id, incident)
-                self._write("incident.open", told.affected[0], "health", told.sentence, {"incident": told.id})
+        self._keeper.look(view, wrong, self._changing())
 
     def _matters(self, name: EntityId, now_ns: int) -> bool:
         """Latent trouble and first starts are not incidents; what was well once, and is not, is."""
@@ -360,102 +320,11 @@ class Health:
             return True
         return now_ns - self._records[name].since_ns > FIRST_START_S * SECOND_NS
 
-    def _belongs(self, group: Sequence[EntityId]) -> Incident | None:
-        for incident in self._open.values():
-            near = {*incident.affected, incident.cause}
-            if incident.cause:
-                near.update(self._graph.downstream(EntityId(incident.cause)))
-            if near & set(group):
-                return incident
-        return None
-
-    def _begin(self, group: Sequence[EntityId], view: incidents.View) -> None:
-        number = max([self._inventory.next_incident(), *(one + 1 for one in self._open)])
-        self._open[number] = incidents.opened(number, group, view)
-
-    def _step(self, incident: Incident, view: incidents.View) -> None:
-        before = self._open[incident.id]
-        if not incident.cause:
-            start = incident.onset_ns - int(incidents.CHANGES_S * SECOND_NS)
-            entries = self._ledger.read(start_ns=start, end_ns=view.now_ns, limit=200)
-            changes = incidents.relevant(entries, incident, self._graph)
-        else:
-            changes = []
-        incident = incidents.named(incident, view, changes)
-        incident = incidents.watched(incident, view)
-        if incident.state != "closed":
-            incident = self._remedy(incident, view)
-        if incident.remedies and incident.remedies[-1]["took_s"]:
-            last = incident.remedies[-1]
-            self._rescue[EntityId(str(last["entity"]))] = max(10.0, 2 * float(last["took_s"]))
-        self._publish(incident, view.now_ns, before)
-
-    def _remedy(self, incident: Incident, view: incidents.View) -> Incident:
-        if EntityId(incident.cause or "") in self._changing():
-            return incident
-        used = remedies.used(self._asked, view.site.remedies.window_s, view.now_ns)
-        step = remedies.next_step(view.site, self._graph, incident, self._findings, used, view.now_ns)
-        if step is None:
-            return incident
-        why = f"incident {incident.id}: {incidents.phrased(incident, view.site, view.now_ns).sentence}"
-        whom = called(step.entity)
-        if step.waits:
-            done = remedies.record(step, view.now_ns, "proposed", step.waits)
-            self._write("remedy.proposed", step.entity, "health", why, done)
-            return incidents.remedied(
-                incident, done, f"Proposed: {step.remedy} of {whom}; {step.waits}.", view.now_ns
-            )
-        try:
-            outcome = self._ask(Request(step.action, step.entity, "health", why))
-        except NotFound as error:
-            done = remedies.record(step, view.now_ns, "missing", error.message)
-            return incidents.remedied(
-                incident, done, f"{step.remedy} of {whom} is not on offer here.", view.now_ns
-            )
-        state = "asked" if outcome.accepted else "refused"
-        done = remedies.record(step, view.now_ns, state, outcome.reason, outcome.reference)
-        self._write(f"remedy.{step.remedy}", step.entity, "health", why, done)
-        if not outcome.accepted:
-            text = f"{step.remedy} of {whom} was refused: {outcome.reason}."
-            return incidents.remedied(incident, done, text, view.now_ns)
-        self._asked.append(view.now_ns)
-        guard = view.site.remedies
-        text = (
-            f"Asked for {step.remedy} of {whom} ({used + 1} of {guard.budget} in {duration(guard.window_s)})."
-        )
-        return incidents.remedied(incident, done, text, view.now_ns)
-
-    def _ask(self, request: Request) -> Outcome:
-        try:
-            return self._actions.ask(request)
-        except NotFound:
-            raise
-        except WeatherglassError as error:
-            return Outcome(False, reason=error.message)
-
-    def _publish(self, incident: Incident, now_ns: int, before: Incident | None = None) -> None:
-        if self._declared is not None:
-            incident = incidents.phrased(incident, self._declared, now_ns)
-        stored = incident != before
-        if incident.closed_ns:
-            self._open.pop(incident.id, None)
-            self._write(
-                "incident.close", incident.cause or incident.affected[0], "health", incident.sentence, None
-            )
-        else:
-            self._open[incident.id] = incident
-        if stored or incident.opened_ns == now_ns:
-            self._guarded("inventory", lambda: self._inventory.publish_incident(incident))
-
-    def _write(self, what: str, entity: str, who: str, why: str, after: Any) -> None:
-        entry = Entry(self._clock.now_ns(), who, what, entity, why, None, after)
-        self._guarded("ledger", lambda: self._ledger.append(entry))
-
     # --- what goes out -----------------------------------------------------------------------------------
 
     def _hurried(self) -> frozenset[EntityId] | None:
         """Who is asked every second: all, while anything is not healthy or a first sign is seen."""
-        if self._open:
+        if self._keeper.open:
             return frozenset(self._subjects)
         for name, state in self._states.items():
             if state in incidents.WRONG or self._findings[name].how:
@@ -486,9 +355,19 @@ class Health:
         try:
             call()
         except WeatherglassError as error:
-            self._cannot[room] = f"{room} cannot be written ({error.message})"
+            verb = "read" if room == "logs" else "written"
+            self._cannot[room] = f"{room} cannot be {verb} ({error.message})"
         else:
             self._cannot.pop(room, None)
+
+    def _coming(self) -> list[Part]:
+        found = []
+        with self._ingest:
+            for name, reading in self._world.volumes.items():
+                left = full_in(reading)
+                if left < THREAT_S and not reading.full:
+                    found.append((left, (name, f"{called(name)} will be full in {duration(left)}.")))
+        return [part for _, part in sorted(found, key=lambda one: one[0])]
 
     def _blindness(self, now: float) -> list[str]:
         told = list(self._cannot.values())

@@ -10,7 +10,7 @@ import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from statistics import fmean, median, pstdev
+from statistics import median
 
 Z95 = 1.959964
 """Two-sided 95 % point of the normal distribution."""
@@ -31,6 +31,8 @@ class Rhythm:
     last: float | None = None
     intervals: deque[float] = field(default_factory=lambda: deque(maxlen=200))
     count: int = 0
+    _mean: float = 0.0
+    _deviation: float = 0.0
 
     def beat(self, at: float, period_s: float) -> None:
         """A heartbeat came. One sent early because something changed tells nothing of the rhythm."""
@@ -39,6 +41,9 @@ class Rhythm:
             self.period_s = period_s
         if self.last is not None and at - self.last >= 0.5 * period_s:
             self.intervals.append(at - self.last)
+            self._mean = math.fsum(self.intervals) / len(self.intervals)
+            spread = math.fsum((one - self._mean) ** 2 for one in self.intervals) / len(self.intervals)
+            self._deviation = max(math.sqrt(spread), 0.1 * self._mean, 0.1)
         self.last = max(at, self.last or at)
         self.count += 1
 
@@ -46,9 +51,7 @@ class Rhythm:
         """-log10 of the probability that the next heartbeat is still to come; 0 while the rhythm is not known."""
         if self.last is None or not self.intervals:
             return 0.0
-        mean = fmean(self.intervals)
-        deviation = max(pstdev(self.intervals), 0.1 * mean, 0.1)
-        return normal_tail_log10((now - self.last - mean) / deviation)
+        return normal_tail_log10((now - self.last - self._mean) / self._deviation)
 
     def silent_s(self, now: float) -> float:
         """Seconds since the last one."""

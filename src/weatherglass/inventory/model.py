@@ -6,7 +6,7 @@ To and from JSON for tables and for the API. The five words of `State` are the w
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
@@ -37,6 +37,9 @@ class Evidence:
     unit: str = ""
     at_ns: int = 0
     query: str = ""  # PromQL that draws it
+
+
+_EVIDENCE = tuple(one.name for one in fields(Evidence))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,7 @@ class Incident:
 
 def evidence_to_json(evidence: tuple[Evidence, ...]) -> list[dict[str, Any]]:
     """Evidence as JSON."""
-    return [asdict(one) for one in evidence]
+    return [{name: getattr(one, name) for name in _EVIDENCE} for one in evidence]
 
 
 def evidence_from_json(body: list[dict[str, Any]]) -> tuple[Evidence, ...]:
