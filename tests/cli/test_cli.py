@@ -289,3 +289,14 @@ def test_schema_and_completion() -> None:
         assert "_WEATHERGLASS_COMPLETE" in run("completion", shell).out
     completed = run(_WEATHERGLASS_COMPLETE="complete_bash", COMP_WORDS="weatherglass st", COMP_CWORD="1")
     assert "status" in completed.out
+
+
+def test_up_refuses_what_it_cannot_run(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    told = run("up", "--only", "portal", "--state", str(state))
+    assert told.code == exits.FAILED and "'portal' is not a part" in told.err
+    file = tmp_path / "site.yaml"
+    file.write_text("site: a\nhosts: 7\n")
+    told = run("up", str(file), "--state", str(state), "--listen", "127.0.0.1:0")
+    assert told.code == exits.FAILED and "site.yaml:2" in told.err
+    assert not (state / "tables.db").exists()

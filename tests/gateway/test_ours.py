@@ -381,7 +381,9 @@ def test_the_openapi_page_tells_every_route_of_ours(http: Http) -> None:
 
 def test_what_it_counts_of_itself_reads_as_prometheus_text(http: Http) -> None:
     http("GET", "/api/v1/entities/service/keystone")
+    http("GET", "/prometheus/api/v1/label/job/values")
     text = http("GET", "/-/metrics", "viewer").text
+    assert 'route="/prometheus/api/v1/label/{name}/values",method="GET",code="200"} 1' in text
     assert (
         'weatherglass_http_requests_total{route="/api/v1/entities/{id:path}",method="GET",code="200"} 1'
         in text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from gateway.fakes import Broken, result
 from weatherglass.base.errors import Corrupt, Invalid, LimitExceeded, Unavailable, WeatherglassError
 from weatherglass.gateway import prometheus_json as form
+from weatherglass.gateway.limits import Bound
 
 PROTOBUF = {"Content-Type": "application/x-protobuf", "Content-Encoding": "snappy"}
 API = "/prometheus/api/v1"
@@ -68,8 +70,6 @@ def test_a_body_over_its_bound_is_refused_before_it_is_read(
     http: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bound = "weatherglass.gateway.limits.BOUNDS"
-    from weatherglass.gateway.limits import Bound
-
     monkeypatch.setattr(bound, [Bound("/prometheus/", 100, 5)])
     assert http("POST", f"{API}/write", content=b"snappy" * 20, headers=PROTOBUF).status_code == 413
 
@@ -79,6 +79,18 @@ def test_a_body_over_its_bound_is_refused_before_it_is_read(
     answer = http("POST", f"{API}/write", content=chunks(), headers=PROTOBUF)
     assert answer.status_code == 413 and answer.json()["status"] == "error"
     assert http.rooms.metrics.written == []
+
+
+def test_an_answer_that_takes_too_long_is_given_up(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Slow:
+        def query(self, *_: Any) -> None:
+            time.sleep(0.6)
+
+    monkeypatch.setattr("weatherglass.gateway.limits.BOUNDS", [Bound("/prometheus/", 1000, 0.1)])
+    begin = time.monotonic()
+    answer = serve(metrics=Slow())("GET", f"{API}/query", params={"query": "up"})
+    assert (answer.status_code, answer.json()["errorType"]) == (503, "timeout")
+    assert time.monotonic() - begin < 0.6
 
 
 @pytest.mark.parametrize(

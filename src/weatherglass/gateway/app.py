@@ -15,7 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Route
 
 from weatherglass import __version__
 from weatherglass.base.errors import Invalid, NotFound, Problem, WeatherglassError
@@ -72,6 +72,7 @@ def create_app(rooms: Rooms) -> FastAPI:
             app.include_router(made)
         else:
             app.router.routes.extend(made)
+    counts.paths = {route.endpoint: route.path for route in app.router.routes if isinstance(route, Route)}
     app.add_middleware(auth.Auth, identity=rooms.identity, pool=context.pool)
     app.add_middleware(Limits)
     app.add_middleware(Errors)

@@ -8,13 +8,15 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 import numpy as np
 
 from weatherglass.base.errors import Invalid
-from weatherglass.metrics.types import QueryResult
+
+if TYPE_CHECKING:
+    from weatherglass.metrics.types import QueryResult
 
 
 def fields(body: bytes) -> list[tuple[str, str]]:

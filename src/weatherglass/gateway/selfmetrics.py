@@ -35,6 +35,9 @@ class Counts:
     def __init__(self) -> None:
         self.requests: dict[tuple[str, str, int], int] = defaultdict(int)
         self.seconds: dict[str, list[float]] = {}  # route → counts by bucket (last: all), then the sum
+        self.paths: dict[
+            Any, str
+        ] = {}  # endpoint of a plain route (which leaves no `route` behind) → template
         self.open = 0
         self.lag_s = 0.0
         self.started = time.time()
@@ -79,7 +82,9 @@ class Counted:
             await self._app(scope, receive, watched)
         finally:
             self._counts.open -= 1
-            route = getattr(scope.get("route"), "path", "other")
+            route = getattr(scope.get("route"), "path", "") or self._counts.paths.get(
+                scope.get("endpoint"), "other"
+            )
             method = (
                 scope["method"] if scope["method"] in ("GET", "POST", "HEAD", "DELETE", "PUT") else "other"
             )
