@@ -18,7 +18,7 @@ from agent.agent_sink import TOKEN, Sink, read_write_request
 from weatherglass.agent.outbox import Outbox, notes_after
 from weatherglass.agent.remote_write import Encoder, Sample
 from weatherglass.agent.wire import Backoff, Wire
-from weatherglass.base.errors import Invalid, Unauthenticated, Unavailable
+from weatherglass.base.errors import Invalid, LimitExceeded, Unauthenticated, Unavailable
 from weatherglass.engine.spool import Spool
 
 
@@ -89,7 +89,7 @@ def test_what_the_server_decides_against_is_dropped_what_it_cannot_take_now_wait
     with pytest.raises(Unavailable):
         outbox.drain()
     sink.fail = 429
-    with pytest.raises(Unavailable):
+    with pytest.raises(LimitExceeded):
         outbox.drain()
     assert len(spool) == 1
     sink.fail = 400
@@ -103,6 +103,28 @@ def test_what_the_server_decides_against_is_dropped_what_it_cannot_take_now_wait
     sink.refuse = 0
     outbox.drain()
     assert [at for _, _, at in sink.samples()][:1] == [1_800_000_005_000]
+    spool.close()
+
+
+def test_a_limit_is_waited_for_but_not_for_ever(sink, tmp_path):
+    outbox, spool = outbox_for(sink, tmp_path / "spool")
+    outbox.limit_patience_s = 0.2
+    for n in range(3):
+        outbox.put("samples", round_of(n))
+    sink.fail = 429
+    with pytest.raises(LimitExceeded):
+        outbox.drain()
+    time.sleep(0.25)
+    outbox.drain()
+    assert (len(spool), outbox.refused) == (0, 3)
+    sink.fail = 0
+    outbox.put("samples", round_of(3))
+    outbox.drain()
+    sink.fail = 429
+    outbox.put("samples", round_of(4))
+    with pytest.raises(LimitExceeded):
+        outbox.drain()
+    assert (len(spool), outbox.sent) == (1, 1)
     spool.close()
 
 

@@ -13,17 +13,28 @@ can tell a batch that was sent twice (acknowledged, then the agent died before i
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import zstandard
 
 from weatherglass.agent.wire import Backoff, Wire
-from weatherglass.base.errors import Denied, Invalid, TooLarge, Unauthenticated, WeatherglassError
+from weatherglass.base.errors import (
+    Denied,
+    Invalid,
+    LimitExceeded,
+    TooLarge,
+    Unauthenticated,
+    WeatherglassError,
+)
 from weatherglass.engine.log import Log
 from weatherglass.engine.spool import Spool
 
 TAKE_BYTES = 1 << 20
+LIMIT_PATIENCE_S = 60.0
+"""How long a batch over a limit is tried again. A rate passes; too many series do not, and the batch would hold up
+all behind it. Once one was given up, the next is given up at once, until one passes."""
 
 # Kind in the spool → where it goes and what it is.
 ROUTES: dict[str, tuple[str, dict[str, str]]] = {
@@ -77,11 +88,13 @@ class Outbox:
     def __init__(self, spool: Spool, wire: Wire, spool_id: str, backoff: Backoff, crowded_bytes: int) -> None:
         self._spool, self._wire, self._id, self._backoff = spool, wire, spool_id, backoff
         self._crowded_bytes = crowded_bytes
+        self._over_limit_since: float | None = None
         self._more = threading.Event()
         self.sent = 0
         self.refused = 0
         self.last_refusal = ""
         self.failures = 0
+        self.limit_patience_s = LIMIT_PATIENCE_S
 
     @property
     def crowded(self) -> bool:
@@ -125,9 +138,17 @@ class Outbox:
             try:
                 self._wire.request("POST", path, split_note(stored)[1], named)
                 self.sent += 1
-            except (Invalid, TooLarge) as error:
+                self._over_limit_since = None
+            except (Invalid, TooLarge, LimitExceeded) as error:
+                if isinstance(error, LimitExceeded) and self._may_pass():
+                    raise
                 # The server has decided against this batch; sent again it would hold up all behind it for ever.
                 self.refused += 1
                 self.last_refusal = str(error)
             self._spool.done(offset)
         return len(batches)
+
+    def _may_pass(self) -> bool:
+        if self._over_limit_since is None:
+            self._over_limit_since = time.monotonic()
+        return time.monotonic() - self._over_limit_since < self.limit_patience_s

@@ -33,7 +33,10 @@ _REFUSALS: dict[int, type[WeatherglassError]] = {
     401: Unauthenticated,
     403: Denied,
     404: NotFound,
+    408: Unavailable,
     413: TooLarge,
+    425: Unavailable,
+    429: LimitExceeded,
 }
 
 
@@ -84,8 +87,8 @@ class Wire:
     ) -> Reply:
         """Send and read the whole answer.
 
-        Raises Unavailable where trying again later may work (no answer, 408, 429, 5xx); Unauthenticated,
-        Denied, NotFound, TooLarge, LimitExceeded or Invalid where the server has decided.
+        Raises Unavailable where trying again later may work (no answer, 5xx), LimitExceeded where it may (429);
+        Unauthenticated, Denied, NotFound, TooLarge or Invalid where the server has decided.
         """
         with self._lock:
             response = self._exchange(method, path, body, {**self._headers, **(headers or {})})
@@ -178,8 +181,5 @@ def refusal(status: int, body: bytes, path: str) -> WeatherglassError:
         said = {}
     message = str(said.get("message") or said.get("error") or f"HTTP {status}")
     mend = str(said.get("mend") or "")
-    if status in (408, 425, 429) or status >= 500:
-        kind: type[WeatherglassError] = LimitExceeded if said.get("error") == "limit" else Unavailable
-    else:
-        kind = _REFUSALS.get(status, Invalid)
+    kind: type[WeatherglassError] = Unavailable if status >= 500 else _REFUSALS.get(status, Invalid)
     return kind(message, where=path, mend=mend)

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 
 from weatherglass.agent.durable import read_json, write_json
 from weatherglass.agent.wire import Backoff, Wire
-from weatherglass.base.errors import Denied, Unauthenticated, Unavailable, WeatherglassError
+from weatherglass.base.errors import Denied, LimitExceeded, Unauthenticated, Unavailable, WeatherglassError
 from weatherglass.engine.protocols import Work, WorkResult
 
 ANSWERS_KEPT = 512
@@ -208,7 +208,7 @@ class WorkStream:
         while not stop.is_set():
             try:
                 wire.post("/api/v1/agent/results", asdict(result))
-            except Unavailable:
+            except (Unavailable, LimitExceeded):
                 stop.wait(backoff.next())
             except (Unauthenticated, Denied):
                 return False  # the stream hears the same and stops the agent
