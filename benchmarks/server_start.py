@@ -39,8 +39,7 @@ def warm(state: Path) -> None:
 
     state.mkdir()
     house = House(Options(state))
-    house.metrics.start()
-    house.logs.start()
+    house.start()
     now = time.time_ns()
     labels = [(("__name__", "m"), ("instance", f"i{n % 50}"), ("n", str(n))) for n in range(2000)]
     for part in range(12):

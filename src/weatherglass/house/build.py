@@ -171,7 +171,8 @@ class House:
         self.stopping.set()
         if self.deadman:
             self.deadman.stop()
-        self._ticker.join(1.0)
+        if self._ticker.ident:
+            self._ticker.join(1.0)
         for room in (self.health, self.deploy, self.logs, self.metrics):
             room.stop()
         self.work.close()
