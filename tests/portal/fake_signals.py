@@ -5,9 +5,9 @@ FakeMetrics reads just enough of a query (one metric, its `=` matchers, one `by`
 
 from __future__ import annotations
 
-import math
 import random
 import re
+import zlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
@@ -22,6 +22,7 @@ from weatherglass.metrics.types import QueryResult
 from weatherglass.site.graph import Graph
 
 ONSET_S = parse_iso("2026-11-22T14:02:09") / SECOND_NS
+NOW_S = parse_iso("2026-11-22T14:10:20") / SECOND_NS
 SLOWED = {"mariadb": (0.004, 3.0), "keystone": (0.061, 2.9), "glance": (0.08, 1.1)}
 NAMES = [
     "node_load1",
@@ -35,7 +36,7 @@ NAMES = [
     "weatherglass_probe_seconds",
     "weatherglass_replica_cpu_seconds_total",
     "weatherglass_replica_memory_bytes",
-    "weatherglass_volume_free_bytes",
+    "weatherglass_volume_used_share",
     "weatherglass_volume_size_bytes",
     "weatherglass_log_events_total",
     "weatherglass_agent_spool_bytes",
@@ -73,40 +74,28 @@ class FakeMetrics:
                     found.append(one)
         return found
 
-    def _values(self, metric: str, labels: Mapping[str, str], times_s: Sequence[float]) -> list[float]:
-        key = (
-            labels.get("service")
-            or labels.get("replica")
-            or labels.get("tenant")
-            or labels.get("host")
-            or labels.get("volume", "")
-        )
-        noise = random.Random(metric + key + labels.get("vantage", ""))
+    def _values(self, metric: str, labels: Mapping[str, str], times_s: Sequence[float]) -> Any:
+        kinds = ("service", "replica", "tenant", "host", "volume")
+        key = next((labels[k] for k in kinds if labels.get(k)), "")
+        seed = zlib.crc32(f"{metric}{key}{labels.get('vantage', '')}".encode())
+        noise, t = np.random.default_rng(seed), np.array(times_s)
         service = labels.get("service", "")
         calm, peak = SLOWED.get(service, (noise.uniform(0.002, 0.09), 0.0))
-        out = []
-        for t in times_s:
-            risen = 1 - math.exp(-(t - ONSET_S) / 40) if t > ONSET_S else 0.0
-            if metric == "weatherglass_probe_seconds":
-                out.append(max(0.0005, calm * noise.gauss(1, 0.09) + (peak - calm if peak else 0) * risen))
-            elif metric == "weatherglass_probe_success":
-                hit = (
-                    0.9 if service == "mariadb" or labels.get("tenant") == "genomics" else 0.2 if peak else 0
-                )
-                out.append(1 - hit * risen)
-            elif metric == "weatherglass_volume_free_bytes":
-                out.append(
-                    400e9 * (0.037 + (parse_iso("2026-11-22T14:10:20") / 1e9 - t) * 1.9e9 / 3600 / 400e9)
-                )
-            elif metric == "weatherglass_volume_size_bytes":
-                out.append(400e9)
-            elif metric.endswith("_bytes"):
-                out.append(noise.gauss(1, 0.01) * (2.4e8 if "replica" in metric else 2.1e10))
-            elif metric == "weatherglass_log_events_total":
-                out.append(0.02 + 0.6 * risen)
-            else:
-                out.append(abs(noise.gauss(0.6, 0.07)))
-        return out
+        risen = np.where(t > ONSET_S, 1 - np.exp(-np.maximum(0, t - ONSET_S) / 40), 0.0)
+        if metric == "weatherglass_probe_seconds":
+            return np.maximum(
+                0.0005, calm * noise.normal(1, 0.09, len(t)) + (peak - calm if peak else 0) * risen
+            )
+        if metric == "weatherglass_probe_success":
+            worst = service == "mariadb" or labels.get("tenant") == "genomics"
+            return 1 - (0.9 if worst else 0.2 if peak else 0) * risen
+        if metric == "weatherglass_volume_used_share":
+            return 0.963 - (NOW_S - t) * 1.9e9 / 3600 / 400e9
+        if metric.endswith("_bytes"):
+            return noise.normal(1, 0.01, len(t)) * (2.4e8 if "replica" in metric else 2.1e10)
+        if metric == "weatherglass_log_events_total":
+            return 0.02 + 0.6 * risen
+        return np.abs(noise.normal(0.6, 0.07, len(t)))
 
     def query_range(self, tenant: str, expr: str, start_ms: int, end_ms: int, step_ms: int) -> QueryResult:
         if expr.count("(") != expr.count(")") or "{{" in expr:
@@ -125,7 +114,7 @@ class FakeMetrics:
             groups[labels.get(by, "") if aggregated else str(i)].append(labels)
         series, rows = [], []
         for key, members in groups.items():
-            values = np.array(self._values(metric, members[0], seconds))
+            values = self._values(metric, members[0], seconds)
             if expr.strip().startswith("1 - "):
                 values = 1 - values
             series.append(((by, key),) if by else (() if aggregated else tuple(sorted(members[0].items()))))
@@ -170,6 +159,11 @@ class FakeLogs:
         self.filled, self.now_ns = filled, now_ns
 
     def _all(self) -> list[Event]:
+        if not hasattr(self, "_made"):
+            self._made: list[Event] = self._make()
+        return self._made
+
+    def _make(self) -> list[Event]:
         if not self.filled:
             return []
         noise, found = random.Random(4), []
@@ -248,6 +242,10 @@ class FakeLogs:
         before: str = "",
     ) -> Any:
         kept = self._kept(start_ns, end_ns, words, entity, level, fields or {})
+        if before and not before.isdigit():
+            raise Invalid(
+                "that is not a place in the order", where="before", mend="take it from a page's next"
+            )
         first = int(before) if before else 0
         page = kept[first : first + limit]
         return SimpleNamespace(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -112,7 +112,10 @@ class Desk:
         principal = getattr(request.state, "principal", None)
         if principal is None:
             raise Unauthenticated("Nobody is signed in.", mend="sign in with a token")
-        return Visit(self, request, principal, _lens(principal, request.query_params.get("lens", "")))
+        site = self.rooms.site()
+        declared = site.tenants if site is not None else {}
+        lens = _lens(principal, request.query_params.get("lens", ""), declared)
+        return Visit(self, request, principal, lens)
 
     def routed(self) -> APIRouter:
         """A router whose errors become pages."""
@@ -251,7 +254,7 @@ def parse_instant(text: str) -> int:
         ) from error
 
 
-def _lens(principal: Principal, asked: str) -> Lens:
+def _lens(principal: Principal, asked: str, declared: Container[str] = ()) -> Lens:
     """Enforced here, for every page: a lens is given only to those who may see through it."""
     operator = principal.may_see(SITE_TENANT)
     own = [tenant for tenant in principal.tenants if tenant not in ("*", SITE_TENANT)]
@@ -267,7 +270,7 @@ def _lens(principal: Principal, asked: str) -> Lens:
         if operator:
             return Lens()
         raise Denied("The operator's view is not yours.", mend="leave ?lens= away")
-    if principal.may_see(asked):
+    if principal.may_see(asked) and (asked in declared or asked in own):
         return Lens(asked)
     raise Denied("That tenant is not yours.", mend="leave ?lens= away")
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from weatherglass.base.errors import WeatherglassError
-from weatherglass.base.ids import kind_of, name_of
+from weatherglass.base.ids import SITE_TENANT, kind_of, name_of
 from weatherglass.base.time import MS_NS, SECOND_NS
 from weatherglass.portal.charts import Chart, Line, nice_step
 from weatherglass.portal.kit import Visit
@@ -56,7 +56,7 @@ PANELS: dict[str, tuple[Panel, ...]] = {
     ),
     "volume": (Panel("In use", "share", 'weatherglass_volume_used_share{{volume="{name}"}}'),),
     "tenant": (
-        Panel("Probe time", "s", 'max by (vantage) (weatherglass_probe_seconds{{tenant="{name}"}})'),
+        Panel("Probe time", "s", 'max(weatherglass_probe_seconds{{tenant="{name}"}})'),
         Panel(
             "Probes failed",
             "share",
@@ -136,8 +136,13 @@ def chart(
     note: str = "",
     state: str = "accent",
     points: int = 120,
+    partition: str = SITE_TENANT,
 ) -> Chart:
-    """A query over a span as a Chart; what went wrong stands in `problem`."""
+    """A query over a span as a Chart; what went wrong stands in `problem`.
+
+    What the house measures of anyone lies in the site's partition. A tenant's own question is asked of `partition`;
+    for a tenant's page only queries of PANELS are asked here, whose answers carry no label of anyone else.
+    """
     step = nice_step((end_ns - start_ns) / SECOND_NS, points)
     start_ms = start_ns // MS_NS // (step * 1000) * step * 1000
     frame: dict[str, Any] = {
@@ -152,9 +157,7 @@ def chart(
         "end": end_ns / SECOND_NS,
     }
     try:
-        result = visit.rooms.metrics.query_range(
-            visit.lens.partition, expr, start_ms, end_ns // MS_NS, step * 1000
-        )
+        result = visit.rooms.metrics.query_range(partition, expr, start_ms, end_ns // MS_NS, step * 1000)
     except WeatherglassError as error:
         return Chart(
             times=(),

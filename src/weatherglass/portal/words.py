@@ -141,7 +141,7 @@ def deed(entry: Any) -> list[Part]:
     words, follows = DEEDS.get(
         entry.what, (entry.what.replace(".", " ").replace("_", " ").capitalize(), "entity")
     )
-    parts: list[Part] = [words.format(generation=entry.generation)]
+    parts: list[Part] = [words.replace("{generation}", str(entry.generation))]
     if entry.entity and follows == "entity":
         parts += [" ", (entry.entity, pretty(entry.entity))]
     elif entry.entity and follows == "name":

@@ -35,13 +35,15 @@ def routes(desk: Desk) -> APIRouter:
         range_text = request.query_params.get("range", "1h")
         seconds = parse_span(range_text, 3600)
         end, start = visit.now_ns, visit.now_ns - int(seconds * SECOND_NS)
+        operator = visit.lens.operator
         record, state = visit.states.get(id), visit.state(id)
         evidence = record.evidence if record is not None else ()
         since = record.since_ns if record is not None else 0
         onset = since if state != "healthy" else 0
-        charts = [evidence_chart(visit, e, state, start, end, onset) for e in evidence if e.query]
+        charts = [
+            evidence_chart(visit, e, state, start, end, onset) for e in evidence if e.query and operator
+        ]
         drawn = {c.query for c in charts}
-        operator = visit.lens.operator
         charts += [
             signals.chart(
                 visit,

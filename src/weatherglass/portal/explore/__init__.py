@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -42,7 +43,9 @@ def routes(desk: Desk) -> APIRouter:
         if expr:
             problem = refused(visit, expr, end)
             if problem is None:
-                chart = signals.chart(visit, "", "", expr, start, end, points=240)
+                chart = signals.chart(
+                    visit, expr, unit_of(expr), expr, start, end, points=240, partition=visit.lens.partition
+                )
                 rows = table(chart)
         return visit.render(
             "explore/page.html",
@@ -53,6 +56,7 @@ def routes(desk: Desk) -> APIRouter:
             problem=problem,
             caret=caret(problem, expr) if problem is not None else "",
             chart=chart,
+            unit=chart.unit if chart is not None else "",
             rows=rows[:ROWS_AT_MOST],
             more=len(rows) - ROWS_AT_MOST,
             names=[] if expr else names(visit)[:NAMES_AT_MOST],
@@ -72,6 +76,19 @@ def routes(desk: Desk) -> APIRouter:
         return JSONResponse(found[:30])
 
     return router
+
+
+def unit_of(expr: str) -> str:
+    """The unit that the one metric of a plain query has by its name; none where a function may have changed it."""
+    if re.search(
+        r"\b(rate|irate|increase|delta|deriv|count|stddev|absent)\b|[-*/^]|[<>=]=?\s*bool",
+        re.sub(r"\{[^}]*\}", "", expr),
+    ):
+        return ""
+    for ending, unit in (("_seconds", "s"), ("_bytes", "B"), ("_share", "share"), ("_ratio", "share")):
+        if re.search(rf"{ending}\b", expr):
+            return unit
+    return ""
 
 
 def refused(visit: Visit, expr: str, at_ns: int) -> WeatherglassError | None:

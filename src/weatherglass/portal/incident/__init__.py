@@ -172,6 +172,17 @@ def charts(visit: Visit, incident: Any) -> list[Chart]:
     return drawn
 
 
+def felt(visit: Visit, incident: Any) -> list[tuple[str, int, int]]:
+    """(entity, onset, healed or 0) of what was affected, in order of onset."""
+    end = incident.healed_ns or incident.closed_ns
+    rows = []
+    for id in dict.fromkeys(map(str, incident.affected)):
+        onset, healed = incident.spans.get(id, (0, 0))
+        if onset and visit.sees(id):
+            rows.append((id, onset, healed or end))
+    return sorted(rows, key=lambda row: row[1])
+
+
 def spread(
     visit: Visit, incident: Any
 ) -> tuple[Layout, dict[str, str], set[tuple[str, str]], dict[str, str]] | None:
@@ -180,23 +191,23 @@ def spread(
     Solid: from something affected to a dependant that felt it. Dashed: to one that did not.
     """
     cause = str(incident.cause)
-    felt = [
+    hit_in_order = [
         id
         for id in dict.fromkeys(
             [*([cause] if cause else []), *map(str, incident.affected), *map(str, incident.tenants)]
         )
         if visit.sees(id)
     ]
-    if not felt:
+    if not hit_in_order:
         return None
-    web, hit = visit.web, set(felt)
+    web, hit = visit.web, set(hit_in_order)
     spared = [
         other
-        for id in felt
+        for id in hit_in_order
         for _, other in web.dependants(id)
         if other not in hit and not other.startswith(("replica/", "volume/"))
     ]
-    nodes = (felt + list(dict.fromkeys(spared))[:3])[:SPREAD_AT_MOST]
+    nodes = (hit_in_order + list(dict.fromkeys(spared))[:3])[:SPREAD_AT_MOST]
     flows = [
         (id, other)
         for id in nodes

@@ -150,7 +150,7 @@ def loop(visit: Visit) -> list[tuple[str, str, str, str, str]]:
             plural(len(open_now), "incident"),
             f"{ill} ill, {plural(states['unknown'], 'unseen', 'unseen')}"
             if ill or states["unknown"]
-            else "all in sight and well",
+            else ("all in sight and well" if states else "nothing to judge yet"),
             visit.href("/i/"),
             worst(visit) if open_now else "",
         ),
