@@ -300,3 +300,16 @@ def test_up_refuses_what_it_cannot_run(tmp_path: Path) -> None:
     told = run("up", str(file), "--state", str(state), "--listen", "127.0.0.1:0")
     assert told.code == exits.FAILED and "site.yaml:2" in told.err
     assert not (state / "tables.db").exists()
+
+
+def test_drills_are_listed_without_a_server_and_run_against_one(tmp_path: Path) -> None:
+    told = run("drill", "list")
+    assert told.code == 0 and "kill-store" in told.out
+    assert run("drill", "run", "kill-store", "--state", str(tmp_path)).code == exits.NO_SERVER
+    for line in (["drill", "run"], ["drill", "kill-store"], ["drill", "list", "x"]):
+        assert run(*line).code == exits.USAGE
+
+
+def test_down_of_a_state_that_is_not_there(tmp_path: Path) -> None:
+    told = run("down", "--state", str(tmp_path / "none"))
+    assert told.code == exits.FAILED and "no such state folder" in told.err

@@ -1,27 +1,19 @@
-"""Stop the server, the agent and every service they started on this host; data stays.
+"""Take everything down on this host: server, agent and the services they started. Data stays.
 
-Example: weatherglass down --state .state/first-light
+Example: weatherglass down --state /var/lib/weatherglass
 
-Works without a running server too. `weatherglass up` brings all of it back.
+Ctrl-C on `up` stops the house alone and leaves services running; this stops them too. Needs no server.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
-import typer
-
+from weatherglass.cli import show
 from weatherglass.cli.client import default_state
 
 PANEL = "Run"
 
 
-def run(
-    state: Annotated[
-        Path | None, typer.Option("--state", metavar="DIR", help="The state to take down.")
-    ] = None,
-) -> int:
+def run(state: show.State = None) -> int:
     from weatherglass.house.down import down
 
     return down(state or default_state())
