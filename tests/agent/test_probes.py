@@ -276,6 +276,27 @@ def test_openstack_token():
         assert ask("openstack-token", url=url, **fields).detail == "HTTP 201 without X-Subject-Token"
 
 
+@pytest.mark.parametrize(
+    ("status", "detail"),
+    [
+        (200, ""),
+        (204, ""),
+        (401, "HTTP 401 to a fresh token"),
+        (302, "HTTP 302 to a fresh token"),
+        (503, "HTTP 503 to a fresh token"),
+    ],
+)
+def test_a_token_is_used_where_something_is_to_be_got_with_it(status, detail):
+    def service(method, path, body, headers):
+        assert (method, path, headers["X-Auth-Token"]) == ("GET", "/resource_providers?x=1", "gAAAA")
+        return status, {}, b"{}"
+
+    fields = {"user": "probe", "password": "probe-password", "project": "genomics"}
+    with http_server(keystone) as url, http_server(service) as there:
+        asked = ask("openstack-token", url=url, get=f"{there}/resource_providers?x=1", **fields)
+    assert (asked.ok, asked.detail) == (not detail, detail)
+
+
 def test_a_secret_that_is_not_there_is_told_one_that_cannot_be_had_now_is_not_a_failure():
     def missing(name):
         raise NotFound(f"no secret named {name}")

@@ -102,10 +102,39 @@ def test_the_reference_holds_the_whole_language() -> None:
     assert asked["replica/mariadb.1@db-1"]["address"] == "10.0.0.20:3306"
     assert asked["replica/keystone.2@ctl-2"]["url"] == "http://10.0.0.12:5000/v3"
     assert asked["tenant/genomics"]["url"] == "http://10.0.0.11:5000/v3"
+    assert asked["tenant/genomics"]["get"] == "http://10.0.0.13:8778/traits"
     assert asked["replica/placement.3@ctl-3"]["url"] == "http://10.0.0.13:8778/"
     assert asked["replica/web.1@ctl-1"]["address"] == "10.0.0.11:8080"
     assert asked["replica/node-check.1@cmp-01"]["server"] is False
     assert {spec["host"] for spec in probe_specs(site, "ctl-2")} == {"ctl-2"}
+
+
+TOKENS = """
+site: s
+hosts: {a: {address: 10.0.0.1, roles: [r]}, b: {address: 10.0.0.2, roles: [q]}}
+roles: {r: [identity], q: [inventory, lone]}
+services:
+  identity: {command: [k], ports: {api: 5000}, probe: {openstack-token: {user: u, password: p%s}}}
+  inventory:
+    command: [i]
+    ports: {api: 8778}
+    needs: [identity]
+    probe: {openstack-token: {user: u, password: p, get: /things}}
+  lone: {command: [l], ports: {api: 9000}, probe: {openstack-token: {user: u, password: p, get: /mine}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "issuer"),
+    [("", "http://10.0.0.1:5000/v3"), (", url: 'https://id.example.org/v3'", "https://id.example.org/v3")],
+)
+def test_a_probe_that_gets_takes_its_token_from_the_keystone_that_is_needed(more: str, issuer: str) -> None:
+    asked = {spec["entity"]: spec for spec in probe_specs(parse({"s.yaml": TOKENS % more}, "s.yaml"))}
+    assert asked["replica/identity.1@a"]["url"] == issuer
+    assert asked["replica/identity.1@a"]["get"] == ""
+    assert asked["replica/inventory.1@b"]["url"] == issuer
+    assert asked["replica/inventory.1@b"]["get"] == "http://10.0.0.2:8778/things"
+    assert asked["replica/lone.1@b"]["url"] == "http://10.0.0.2:9000/v3"  # it needs none: it issues its own
 
 
 def _fields(schema: Any) -> set[str]:

@@ -8,7 +8,8 @@ A spec: `{"entity": "service/keystone", "kind": "http", "timeout_s": 3, …}` wi
 - `tcp`: `address` as `host:port`
 - `command`: `command` (a list), `environment` (added to the caller's), `directory`
 - `mysql`: `address`; `user` and `password` (a secret's name) to log in as well
-- `openstack-token`: `url` (with or without `/v3`), `user`, `password` (a secret's name), `project`, `domain`
+- `openstack-token`: `url` (with or without `/v3`), `user`, `password` (a secret's name), `project`, `domain`;
+  `get`, an address that must then answer to the token with 2xx
 """
 
 from __future__ import annotations
@@ -134,8 +135,14 @@ def openstack_token(spec: Spec, deadline: Deadline, secret: Secret) -> None:
     )
     if answer.status != 201:
         raise ProbeFailed(f"no token: HTTP {answer.status}")
-    if not answer.getheader("X-Subject-Token"):
+    token = answer.getheader("X-Subject-Token")
+    if not token:
         raise ProbeFailed("HTTP 201 without X-Subject-Token")
+    if spec.get("get"):
+        headers = {"X-Auth-Token": token, "Accept": "application/json"}
+        answer, _ = _exchange(str(spec["get"]), "GET", None, headers, deadline)
+        if answer.status not in range(200, 300):
+            raise ProbeFailed(f"HTTP {answer.status} to a fresh token")
 
 
 # --- tcp, command ----------------------------------------------------------------------------------------
@@ -290,7 +297,9 @@ PROBES: dict[str, ProbeKind] = {
     "tcp": ProbeKind(tcp, "Open a connection."),
     "command": ProbeKind(command, "Run a command; exit code 0."),
     "mysql": ProbeKind(mysql, "Read MariaDB's or MySQL's greeting; log in where a user is given."),
-    "openstack-token": ProbeKind(openstack_token, "Take a token from keystone with a password."),
+    "openstack-token": ProbeKind(
+        openstack_token, "Take a token from keystone with a password; fetch an address with it."
+    ),
 }
 
 

@@ -59,6 +59,7 @@ class Probe:
 
     kind: str  # http | tcp | command | mysql | openstack-token
     url: str = ""  # http, openstack-token: an address, or a path on the replica's own (`/healthz`)
+    get: str = ""  # openstack-token: what is fetched with the token, an address or a path
     address: str = ""  # tcp, mysql: `host:port`, a port, or the name of one of the service's ports
     command: tuple[str, ...] = ()
     status: tuple[int, ...] = ()  # http: what counts as good; any 2xx or 3xx where empty

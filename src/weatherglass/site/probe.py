@@ -68,6 +68,12 @@ KINDS: dict[str, Record] = {
         "openstack-token",
         {
             "url": Field(FILLED, "keystone's address", "", "default: the replica's own, or the one it uses"),
+            "get": Field(
+                FILLED,
+                "fetched with the token: an address, or a path on the replica's own",
+                "",
+                "default: nothing",
+            ),
             "user": Field(FILLED, "who asks for a token", REQUIRED),
             "project": Field(TEXT, "for which project", ""),
             "domain": Field(TEXT, "of which domain", "Default"),
@@ -155,12 +161,30 @@ def _spec(
         spec["address"] = str(named) if ":" in str(named) else f"{address}:{named}"
     elif probe.kind == "http" and probe.url.startswith("/"):
         spec["url"] = f"http://{_bracketed(address)}:{port}{probe.url}"
-    elif probe.kind == "openstack-token" and not probe.url:
-        its = (
-            service.probe.url if service and service.probe else ""
-        ) or f"http://{_bracketed(address)}:{port}/v3"
-        spec["url"] = its
+    elif probe.kind == "openstack-token":
+        if probe.get.startswith("/"):
+            spec["get"] = f"http://{_bracketed(address)}:{port}{probe.get}"
+        spec["url"] = probe.url or _keystone(site, service, address)
     return spec
+
+
+def _keystone(site: Site, service: Service | None, address: str) -> str:
+    """Who issues the tokens: the service itself, or, where the token is for what it gives, the one it needs."""
+    issues = service
+    if service and service.probe and service.probe.get:
+        needed = [site.services[name] for name in service.needs if name in site.services]
+        issues = next((one for one in needed if _is_keystone(one)), service)
+        if issues is not service and issues.replicas:
+            address = site.hosts[issues.replicas[0].host].address
+    if issues and _is_keystone(issues) and issues.probe and issues.probe.url:
+        return issues.probe.url
+    port = next(iter(issues.ports.values()), 0) if issues else 0
+    return f"http://{_bracketed(address)}:{port}/v3"
+
+
+def _is_keystone(service: Service) -> bool:
+    """Whether its own probe takes a token from it."""
+    return service.probe is not None and service.probe.kind == "openstack-token" and not service.probe.get
 
 
 def _bracketed(address: str) -> str:
