@@ -160,6 +160,23 @@ def test_rotations_while_the_agent_was_away(bench, tmp_path):
     assert bench.outbox.texts() == lines(0, 9)
 
 
+def test_many_rotations_while_away_are_read_in_one_round(bench, tmp_path):
+    log = tmp_path / "a.log"
+    write(log, lines(0, 3))
+    bench.rounds(3)
+    bench.tailer.close()
+    for n in range(1, 11):
+        log.rename(tmp_path / f"a.log.{n}")
+        write(log, lines(3 * n, 3 * n + 3))
+        os.utime(log, ns=(1, (tmp_path / f"a.log.{n}").stat().st_mtime_ns + 1_000_000))
+    bench.again()
+    while bench.tailer.round():
+        pass
+    assert bench.outbox.texts()[:30] == lines(0, 30)
+    bench.rounds(3)
+    assert bench.outbox.texts() == lines(0, 33)
+
+
 def test_copytruncate(bench, tmp_path):
     log = tmp_path / "a.log"
     write(log, lines(0, 50))

@@ -156,6 +156,8 @@ class Tailer:
                 self._take(chain, source, batch)
                 while not source.at_end and not batch.full:
                     self._take(chain, source, batch)
+                if source.at_end and source.held and source is not chain.sources[-1] and self._is_old(source):
+                    self._add(chain, source, source.finish(self._since_ns()), batch)
                 if not source.at_end or source.held:
                     break  # the next of the chain waits: order
                 if source is not chain.sources[-1]:
@@ -191,6 +193,10 @@ class Tailer:
     def _since_ns(self) -> int:
         # What waits, waits by a clock that is never set back.
         return int(self._clock.monotonic() * SECOND_NS)
+
+    def _is_old(self, source: Source) -> bool:
+        # By the file's own time: generations that were missed while the agent was away need no second each.
+        return self._clock.now_ns() - source.mtime_ns > SECOND_NS
 
     def _was_quiet(self, source: Source) -> bool:
         return (
