@@ -18,7 +18,7 @@ import pytest
 from deploy.support import HOST, SECRETS, answers, executor, fetch, free_port, until
 from weatherglass.base.errors import Conflict, Invalid, NotFound, Unavailable, WeatherglassError
 from weatherglass.base.time import SystemClock
-from weatherglass.deploy import keeper
+from weatherglass.deploy import hands, keeper
 from weatherglass.deploy.apply import Deploy
 from weatherglass.deploy.execute import Executor
 from weatherglass.deploy.store import METADATA, MIGRATIONS
@@ -308,8 +308,11 @@ def test_a_server_that_dies_amid_an_apply_goes_on_with_it(house: House) -> None:
     house.build()
     until(lambda: house.deploy.generations()[0].state == "live", 20)
     assert answers(house.api)
-    states = [(view.kind, view.state) for view in house.deploy.runs()]
-    assert states[0] == ("apply", "done") and states[1] == ("apply", "interrupted")
+    until(lambda: house.deploy.runs()[0].state == "done")
+    assert [(view.kind, view.state) for view in house.deploy.runs()[:2]] == [
+        ("apply", "done"),
+        ("apply", "interrupted"),
+    ]
 
 
 def test_a_warm_start_knows_what_is_live(up: House) -> None:
@@ -358,3 +361,17 @@ def test_orders_that_come_too_late_are_refused(up: House) -> None:
             {"action": "restart", "replica": WEB, "expires_ns": time.time_ns() - 1}, lambda share, line: None
         )
     assert up.replica(WEB).restarts == 0
+
+
+def test_an_agent_that_dies_amid_an_apply_is_not_waited_for_for_ever(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hands, "SILENCE_S", 0.2)
+    monkeypatch.setattr(hands, "GONE_S", 0.8)
+    until(lambda: house.deploy.plan())
+    house.agent.stop()
+    run = house.deploy.apply(who="ada")
+    pending = next(iter(house.queues.stream(HOST, 0, 5.0)))
+    house.queues.result(HOST, WorkResult(pending.offset, pending.key, "done", {"observed": {}}))
+    house.done(run, "failed")
+    assert f"the agent on {HOST} has not been heard of" in house.deploy.run(run).error

@@ -77,7 +77,7 @@ class Deploy:
         self._run: Run | None = None
         self._thread: threading.Thread | None = None
         self._loop: threading.Thread | None = None
-        hands = Hands(work, clock)
+        hands = Hands(work, clock, self._stopping)
         self._keeper = Keeper(
             hands, self._store, ledger, bus, clock, self.target, self.applying, self._changing, self._stopping
         )

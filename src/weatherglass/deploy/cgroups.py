@@ -80,10 +80,12 @@ class Group:
             return
 
     def remove(self) -> None:
-        try:
-            self.path.rmdir()
-        except OSError:
-            return
+        """Its folder, and the agent's when this was the last; one that is not empty stays."""
+        for path in (self.path, self.path.parent):
+            try:
+                path.rmdir()
+            except OSError:
+                return
 
 
 def frozen_v1(pid: int) -> Path | None:

@@ -6,12 +6,14 @@ an hour ago, before the agent went away, may undo what was done since.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 from typing import Any, Protocol
 
 from weatherglass.base.errors import Unavailable
 from weatherglass.base.time import SECOND_NS, Clock
+from weatherglass.base.units import duration
 from weatherglass.deploy.model import Change, Observed, UnitId, observed_from_json
 from weatherglass.deploy.plan import sentence
 from weatherglass.deploy.runs import Run
@@ -20,6 +22,8 @@ from weatherglass.engine.protocols import Work, WorkResult
 LONGEST_S = 1200.0
 """A converge may build an image and run jobs; longer than this it is given up."""
 
+SILENCE_S = 15.0
+GONE_S = 120.0
 _HOSTS_AT_ONCE = 16
 
 
@@ -42,10 +46,11 @@ class Failed(Unavailable):
 
 
 class Hands:
-    """All executors of the site, by host."""
+    """All executors of the site, by host. `heard_ns(host)`, once it is given, tells of its last heartbeat."""
 
-    def __init__(self, work: Orders, clock: Clock) -> None:
-        self._work, self._clock = work, clock
+    def __init__(self, work: Orders, clock: Clock, stopping: Event) -> None:
+        self._work, self._clock, self.stopping = work, clock, stopping
+        self.heard_ns: Callable[[str], int] = lambda host: clock.now_ns()
 
     def observe(self, hosts: Iterable[str], timeout_s: float) -> dict[UnitId, Observed]:
         """What all these hosts have. Raises Unavailable with the hosts that do not answer."""
@@ -112,13 +117,41 @@ class Hands:
         return took
 
     def _follow(self, host: str, work: Work, run: Run, reach: tuple[float, float]) -> dict[str, Any]:
+        """Pass progress on until the final answer. An agent that is gone for long is not waited for."""
         begin, end = reach
-        for result in self._work.follow(host, work.key, LONGEST_S):
-            if result.status != "progress":
-                return self._body(host, result)
-            run.say(str(result.body["text"]))
-            run.reach(begin + (end - begin) * float(result.body["share"]))
-        raise Unavailable(f"the work stream of {host} was closed", where=f"host/{host}")
+        told, began = 0, self._clock.monotonic()
+        while True:
+            try:
+                for number, result in enumerate(self._work.follow(host, work.key, SILENCE_S)):
+                    if result.status != "progress":
+                        break
+                    if number >= told:  # each call begins at the first line that is kept
+                        told = number + 1
+                        run.say(str(result.body["text"]))
+                        run.reach(begin + (end - begin) * float(result.body["share"]))
+                else:
+                    raise Unavailable(f"the work stream of {host} was closed", where=f"host/{host}")
+            except Unavailable:
+                self._still_waiting(host, run, began)
+                continue
+            return self._body(host, result)
+
+    def _still_waiting(self, host: str, run: Run, began: float) -> None:
+        """Nothing came for a while. Raises Unavailable when nothing is to be hoped for."""
+        if self.stopping.is_set():
+            raise Unavailable("the server is stopping")
+        silent_s = (self._clock.now_ns() - self.heard_ns(host)) / SECOND_NS
+        if self._clock.monotonic() - began > LONGEST_S or silent_s > GONE_S:
+            raise Unavailable(
+                f"the agent on {host} has not been heard of for {duration(silent_s)} amid its work",
+                where=f"host/{host}",
+                mend="start it: it finishes what it was told when it is back",
+            )
+        if silent_s > SILENCE_S:
+            run.say(
+                f"waiting for the agent on {host}, last heard of {duration(silent_s)} ago",
+                entity=f"host/{host}",
+            )
 
     def _send(self, host: str, kind: str, body: Mapping[str, Any], valid_s: float) -> Work:
         expires_ns = self._clock.now_ns() + int(valid_s * SECOND_NS)

@@ -76,6 +76,7 @@ class Keeper:
         self._wake, self._look = threading.Event(), True
         self._looked_ns = 0
         self._threads: set[threading.Thread] = set()
+        hands.heard_ns = self.heard_ns
         self.carrier: Carrier | None = None
         self.trouble = ""
 
@@ -98,6 +99,10 @@ class Keeper:
                     continue
                 self._stories[replica.replica] = story.seen(replica.state, now)
         self._wake.set()
+
+    def heard_ns(self, host: str) -> int:
+        """When a host was last heard of; 0 for never."""
+        return self._hosts.get(host, (0, ""))[0]
 
     def replica_seen(self, name: str) -> tuple[int, ReplicaSeen] | None:
         """(when its host said so, what it said)."""
