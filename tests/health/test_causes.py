@@ -86,7 +86,7 @@ def clouds(draw: st.DrawFn) -> tuple[Graph, dict[EntityId, Finding]]:
     return graph, findings
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(clouds())
 def test_laws_of_the_cause(cloud: tuple[Graph, dict[EntityId, Finding]]) -> None:
     graph, findings = cloud
@@ -108,7 +108,7 @@ def test_laws_of_the_cause(cloud: tuple[Graph, dict[EntityId, Finding]]) -> None
             )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(clouds())
 def test_groups_part_the_wrong(cloud: tuple[Graph, dict[EntityId, Finding]]) -> None:
     graph, findings = cloud

@@ -84,7 +84,9 @@ def test_its_own_samples(cloud: Cloud) -> None:
     )
     assert (one["service"], one["host"], one["replica"]) == ("keystone", "here", "keystone.1@here")
     last = [
-        batch for batch in cloud.sink.batches if dict(batch.series[0])["__name__"] == "weatherglass_state" and len(batch.series) > 5
+        batch
+        for batch in cloud.sink.batches
+        if dict(batch.series[0])["__name__"] == "weatherglass_state" and len(batch.series) > 5
     ][-1]
     held = {}
     for labels, values in zip(last.series, last.values, strict=True):
@@ -170,7 +172,7 @@ words = st.sampled_from(
 )
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     witness=st.sampled_from(["running", "stopped", "exited:1", "starting", "quarantined"]),
     answer=words,

@@ -24,6 +24,8 @@ from weatherglass.site import Graph, Site
 
 TOGETHER_S: Final = 0.1
 """Onsets closer than this cannot be told apart."""
+ASKED_EVERY_S: Final = 5
+"""While all is well a probe comes this often: what broke may be seen that much later than who hangs on it."""
 QUIET_S: Final = 12.0
 """By then every vantage point has asked again: two calm periods and a time-out."""
 GATHER_S: Final = 10.0
@@ -61,17 +63,16 @@ def spread(incident: Incident, group: Sequence[EntityId], view: View) -> Inciden
             spans[name] = (onsets[name], 0)
         elif spans[name][1]:
             spans[name] = (spans[name][0], 0)  # wrong again before it was over
-    joined = sorted(
-        (name for name in group if name not in incident.spans),
-        key=lambda name: (onsets[name], _rank(view, name)),
-    )
+    starts = {EntityId(name): start for name, (start, _) in spans.items()}
+    order = {name: (_since(view, name, starts), _rank(view, name)) for name in starts}
+    joined = sorted((name for name in group if name not in incident.spans), key=lambda name: order[name])
     if spans == incident.spans:
         return incident
-    affected = tuple(sorted(spans, key=lambda name: (spans[name][0], _rank(view, EntityId(name)))))
+    affected = sorted(starts, key=lambda name: order[name])
     following = replace(
         incident,
-        affected=tuple(map(EntityId, affected)),
-        tenants=tuple(EntityId(name) for name in affected if kind_of(name) == "tenant"),
+        affected=tuple(affected),
+        tenants=tuple(name for name in affected if kind_of(name) == "tenant"),
         spans=spans,
         onset_ns=min(start for start, _ in spans.values()),
         evidence={
@@ -337,6 +338,22 @@ def _told(incident: Incident, moment: Moment) -> Incident:
 def _onset(view: View, name: EntityId) -> int:
     finding = view.findings.get(name)
     return (finding.onset_ns if finding else 0) or view.now_ns
+
+
+def _since(view: View, name: EntityId, starts: Mapping[EntityId, int]) -> int:
+    """An onset to put in order: not before that of what it hangs on and may have gone wrong by.
+
+    Whoever is asked more often is seen wrong sooner. A database's end is told by its host, a moment after its
+    client's probe has failed for it.
+    """
+    latest = starts[name]
+    for deeper in view.graph.upstream(name):
+        if deeper in starts and latest < starts[deeper]:
+            finding = view.findings.get(deeper)
+            before = finding.before_ns if finding and finding.before_ns else starts[deeper]
+            if min(before, starts[deeper] - ASKED_EVERY_S * SECOND_NS) <= starts[name]:
+                latest = starts[deeper]
+    return latest
 
 
 def _healed(view: View, name: EntityId) -> int:

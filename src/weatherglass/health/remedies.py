@@ -47,7 +47,8 @@ def ladder(
     cause = EntityId(incident.cause)
     if kind_of(cause) == "replica":
         service = site.services.get(split_replica(name_of(cause))[0])
-        return [(remedy, cause) for remedy in service.remedies] if service else []
+        # A service's `grow` is its volume's, and is offered where that is the cause.
+        return [(remedy, cause) for remedy in service.remedies if remedy != "grow"] if service else []
     if kind_of(cause) != "volume":
         return []
     volume = site.volumes.get(name_of(cause))

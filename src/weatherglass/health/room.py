@@ -41,7 +41,7 @@ from weatherglass.health.judge import (
 from weatherglass.health.keeper import Keeper
 from weatherglass.health.sentence import overview_parts
 from weatherglass.health.signals import percentile
-from weatherglass.health.states import turn
+from weatherglass.health.states import Verdict, turn
 from weatherglass.health.subjects import FIRST_START_S, SERVER
 from weatherglass.health.vantage import Prober, Vantage
 from weatherglass.health.words import called
@@ -54,6 +54,8 @@ ErrorCounts = Callable[[str, int, int, str], Mapping[str, int]]
 
 STATES_EVERY_S: Final = 15.0
 SILENT_S: Final = 15.0
+UNJUDGED_S: Final = 2.0
+QUIET: Final = frozenset({"replica", "service", "tenant"})
 THREAT_S: Final = 6 * 3600.0
 MATTERS: Final = frozenset({"host", "volume", "replica", "service", "tenant"})
 
@@ -91,6 +93,7 @@ class Health:
         self._subjects: dict[EntityId, Subject] = {}
         self._specs: list[dict[str, Any]] = []
         self._findings: dict[EntityId, Finding] = {}
+        self._judged: dict[EntityId, float] = {}
         held = {one.entity: one for one in inventory.states().values() if one.state is not State.UNKNOWN}
         self._records: dict[EntityId, StateRecord] = dict(held)
         self._states: dict[EntityId, State] = {name: one.state for name, one in held.items()}
@@ -192,7 +195,7 @@ class Health:
             hosts = [one.host for one in self._subjects.values() if one.kind == "host"]
             self._world.forget(graph.entities, hosts)
             self._latest = {key: one for key, one in self._latest.items() if key[0] in graph.entities}
-        for table in (self._findings, self._records, self._states):
+        for table in (self._findings, self._records, self._states, self._judged):
             for gone in [name for name in table if name not in graph.entities]:
                 del table[gone]
 
@@ -229,14 +232,32 @@ class Health:
             self._keeper.rescue_s, blind_hosts(self._world, hosts, frozenset(excused), now),
             server_is_blind(self._world, now), frozenset(self._outages),
         )  # fmt: skip
-        self._turn_window(scene, now)
+        turning = self._turn_window(scene, now)
+        # While all is well, whoever has no news is not judged again for a while: 10,000 entities stay quick.
+        calm = not turning and not scene.blind_hosts and self._hurried() is None
+        touched, self._world.touched = self._world.touched, set()
         found: dict[EntityId, Finding] = {}
         turned = []
         for name, subject in self._subjects.items():
+            known = self._findings.get(name)
+            if (
+                calm
+                and subject.kind in QUIET
+                and known is not None
+                and known.verdict is Verdict.WELL
+                and name not in touched
+                and now - self._judged.get(name, float("-inf")) < UNJUDGED_S
+                and self._states[name] is State.HEALTHY
+            ):
+                found[name] = known
+                continue
+            self._judged[name] = now
             self._mark(scene, subject, now)
             finding = found[name] = judge(scene, subject, found)
             before = self._records.get(name)
             state = turn(self._states.get(name, State.UNKNOWN), finding.verdict)
+            if finding.how or (before is not None and before.state is not state):
+                calm = False  # whoever hangs on it comes later in this order, and must look
             if state is State.HEALTHY and name not in self._ever:
                 self._ever.add(name)
             if state is State.HEALTHY and name in self._outages:
@@ -256,16 +277,17 @@ class Health:
         self._findings = found
         return turned
 
-    def _turn_window(self, scene: Scene, now: float) -> None:
-        """At a window's end the p95 of whoever is healthy becomes part of what is usual."""
+    def _turn_window(self, scene: Scene, now: float) -> bool:
+        """At a window's end the p95 of whoever is healthy becomes part of what is usual; whether one ended."""
         if window_of(now) == self._window:
-            return
+            return False
         self._window = window_of(now)
         for name, probes in self._world.probes.items():
             if self._states.get(name) is State.HEALTHY:
                 seconds = [one.seconds for one in probes.since(now - WINDOW_S) if one.ok]
                 if seconds:
                     probes.baseline.append(percentile(seconds, 0.95))
+        return True
 
     def _mark(self, scene: Scene, subject: Subject, now: float) -> None:
         if subject.kind not in ("replica", "tenant"):

@@ -133,7 +133,7 @@ def _done(incident: Incident) -> list[Part]:
     if last:
         name = str(last["remedy"])
         state, took = last["state"], float(last.get("took_s") or 0)
-        if state == "asked":
+        if state in ("asked", "approved"):
             text = (
                 f"{_DONE.get(name, name)} in {units.duration(took)}" if took else f"{_DOING.get(name, name)}"
             )

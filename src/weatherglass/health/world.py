@@ -20,6 +20,11 @@ WINDOW_S = 10.0
 WINDOWS = 5
 
 
+FULL = 0.95
+EASED = 0.03
+"""A drop of the share in use, from one reading to the next, after which its old pace tells nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Probed:
     """One probe as it was received."""
@@ -95,7 +100,8 @@ class Witnessed:
     running_ns: int = 0  # since when the process that runs now was seen
     psi: deque[float] = field(default_factory=lambda: deque(maxlen=60))
 
-    def again(self, seen: ReplicaSeen, at: float, at_ns: int) -> None:
+    def again(self, seen: ReplicaSeen, at: float, at_ns: int) -> bool:
+        """Take in the next look; whether it says anything but the same, and calm."""
         changed = (seen.state, seen.pid) != (self.seen.state, self.seen.pid)
         if seen.state != self.seen.state:
             self.before_ns, self.since_ns, self.looks = self.at_ns, at_ns, 0
@@ -105,6 +111,7 @@ class Witnessed:
         self.seen, self.at, self.at_ns = seen, at, at_ns
         self.looks += 1
         self.psi.append(seen.psi_share)
+        return changed or seen.psi_share > 0.1 or max(seen.limits.values(), default=0.0) >= FULL
 
 
 @dataclass(slots=True)
@@ -126,11 +133,6 @@ class Measured:
     @property
     def full(self) -> bool:
         return is_full(self.seen)
-
-
-FULL = 0.95
-EASED = 0.03
-"""A drop of the share in use, from one reading to the next, after which its old pace tells nothing."""
 
 
 def is_full(seen: VolumeSeen) -> bool:
@@ -160,6 +162,7 @@ class World:
     probes: dict[EntityId, Probes] = field(default_factory=dict)
     errors: dict[EntityId, deque[int]] = field(default_factory=dict)  # error lines in each window
     windows: dict[EntityId, deque[tuple[int, bool]]] = field(default_factory=dict)  # (window, bad)
+    touched: set[EntityId] = field(default_factory=set)  # those with news since the last look
 
     def heartbeat(self, beat: Heartbeat, at: float, received_ns: int) -> bool:
         """Take in a heartbeat; False for one that is older than what is known (a resend, out of order)."""
@@ -179,6 +182,7 @@ class World:
         """Take in probes, from whatever vantage point."""
         for result in results:
             self.probes.setdefault(EntityId(result.entity), Probes()).add(at, result)
+            self.touched.add(EntityId(result.entity))
 
     def forget(self, known: Iterable[EntityId], hosts: Iterable[str]) -> None:
         """Drop what is no longer in the graph."""
@@ -192,8 +196,10 @@ class World:
     def _replica(self, seen: ReplicaSeen, at: float, at_ns: int) -> None:
         name = entity("replica", seen.replica)
         if name in self.replicas:
-            self.replicas[name].again(seen, at, at_ns)
+            if self.replicas[name].again(seen, at, at_ns):
+                self.touched.add(name)
             return
+        self.touched.add(name)
         runs = seen.state is Running.RUNNING
         self.replicas[name] = Witnessed(
             seen, at, at_ns, at_ns, at_ns, ever_ran=runs, running_ns=at_ns if runs else 0
