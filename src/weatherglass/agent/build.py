@@ -1,4 +1,4 @@
-"""Which rooms' executors this agent carries: the one place where it meets `deploy`. A room to come adds a line."""
+"""Which rooms' executors this agent carries: the one place where it meets `deploy`. A room to come is found."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from weatherglass.agent.faults import Faults
 from weatherglass.agent.settings import Settings
 from weatherglass.agent.work import Executor as Work
 from weatherglass.deploy.execute import Executor
+from weatherglass.engine.plug import executors
 
 
 def build(settings: Settings) -> Agent:
@@ -21,5 +22,9 @@ def build(settings: Settings) -> Agent:
             "deploy.converge": Work(hands.converge, "Bring units about."),
             "deploy.act": Work(hands.act, "Restart, stop, start, grow, remove, observe."),
             "fault": Work(faults.run, "Make something break, for a drill.", once=True),
+            **{
+                kind: Work(found.make(settings.state, settings.host), found.doc)
+                for kind, found in executors().items()
+            },
         },
     )

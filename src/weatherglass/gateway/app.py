@@ -1,7 +1,7 @@
 """The application: protocol modules in a table, wrapped in what holds for every request.
 
 From outside in: counting, headers, errors, bounds, who asks, then the routes. `house/` includes the portal's
-router after; a room to come adds its protocol module to PROTOCOLS.
+router after; a room to come adds `gateway/<room>.py`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
+from importlib import import_module
+from importlib.util import find_spec
 
 from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -26,7 +28,9 @@ from weatherglass.gateway.headers import SecurityHeaders
 from weatherglass.gateway.limits import Limits
 from weatherglass.gateway.rooms import Rooms
 
-PROTOCOLS: list[Callable[[Context], Iterable[BaseRoute] | APIRouter]] = [
+Protocol = Callable[[Context], Iterable[BaseRoute] | APIRouter]
+
+PROTOCOLS: list[Protocol] = [
     prometheus.routes,
     agent.routes,
     ours.routes,
@@ -66,7 +70,7 @@ def create_app(rooms: Rooms) -> FastAPI:
     app.router.routes.extend(selfmetrics.routes(context, counts))
     app.router.routes.extend(auth.routes(rooms.identity, context.pool))
     app.include_router(live.routes(context, hub))
-    for protocol in PROTOCOLS:
+    for protocol in (*PROTOCOLS, *_plugged_in(rooms)):
         made = protocol(context)
         if isinstance(made, APIRouter):
             app.include_router(made)
@@ -79,6 +83,14 @@ def create_app(rooms: Rooms) -> FastAPI:
     app.add_middleware(SecurityHeaders)
     app.add_middleware(selfmetrics.Counted, counts=counts)
     return app
+
+
+def _plugged_in(rooms: Rooms) -> Iterable[Protocol]:
+    """The protocols of rooms that plugged themselves in: `routes` of `gateway/<room>.py`, where there is one."""
+    for name in rooms.more:
+        module = f"weatherglass.gateway.{name}"
+        if find_spec(module):
+            yield import_module(module).routes
 
 
 async def _http_exception(request: Request, raised: Exception) -> Response:

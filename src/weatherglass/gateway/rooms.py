@@ -188,3 +188,4 @@ class Rooms:
     secret: Callable[[str], str]  # a secret's value by its name; raises NotFound
     backup: Callable[[Path], Any]  # writes a consistent backup of the state to a new file
     probes: Callable[[], Sequence[ProbeResult]] = field(default=_no_probes)  # the latest of every probe
+    more: Mapping[str, Any] = field(default_factory=dict)  # rooms that plugged themselves in, by name

@@ -24,8 +24,9 @@ from weatherglass.engine.actions import Actions
 from weatherglass.engine.backup import backup
 from weatherglass.engine.blobs import Blobs
 from weatherglass.engine.bus import LocalBus
-from weatherglass.engine.files import RealFiles
+from weatherglass.engine.files import Files, RealFiles
 from weatherglass.engine.ledger import FileLedger
+from weatherglass.engine.plug import Kit, Room, plugs
 from weatherglass.engine.protocols import Heartbeat, ProbeResult
 from weatherglass.engine.tables import Tables
 from weatherglass.engine.work import Queues
@@ -71,6 +72,7 @@ class House:
         self.stopping = threading.Event()
         self._started = False
         self._site: Site | None = None
+        found = plugs()
         self.tables = Tables(state / "tables.db")
         self.tables.migrate(
             {
@@ -80,6 +82,7 @@ class House:
                 "metrics": METRICS,
                 "inventory": (INVENTORY, INVENTORY_MIGRATIONS),
                 "deploy": (deploy_store.METADATA, deploy_store.MIGRATIONS),
+                **{name: plug.migrations for name, plug in found.items() if plug.migrations},
             }
         )
         self.bus, self.actions = LocalBus(), Actions()
@@ -129,6 +132,9 @@ class House:
             else None
         )
         self._ticker = threading.Thread(target=self._tick, name="health", daemon=True)
+        self.more: dict[str, Room] = {}
+        for name, plug in found.items():
+            self.more[name] = plug.build(self._kit(name, files))
         self.costs = Costs(agent_pid, lambda: _folder_bytes(state))
         self.rooms = Rooms(
             identity=self.identity,
@@ -150,6 +156,7 @@ class House:
             secret=self.secrets.existing,
             backup=functools.partial(backup, state),
             probes=self.health.probes,
+            more=self.more,
         )
 
     def site(self) -> Site | None:
@@ -161,6 +168,8 @@ class House:
         self.metrics.start()
         self.logs.start()
         self.deploy.start()
+        for room in self.more.values():
+            room.start()
         self._ticker.start()
         if self.deadman:
             self.deadman.start()
@@ -173,8 +182,12 @@ class House:
             self.deadman.stop()
         if self._ticker.ident:
             self._ticker.join(1.0)
-        for room in (self.health, self.deploy, self.logs, self.metrics):
-            room.stop()
+        for plugged in self.more.values():
+            plugged.stop()
+        self.health.stop()
+        self.deploy.stop()
+        self.logs.stop()
+        self.metrics.stop()
         self.work.close()
         self.ledger.close()
         self.tables.close()
@@ -207,11 +220,21 @@ class House:
         declared = self._site.tenants.get(tenant) if self._site else None
         return declared.limits.log_bytes_per_day if declared else 0
 
+    def _kit(self, name: str, files: Files) -> Kit:
+        folder = self.options.state / name
+        folder.mkdir(mode=0o700, exist_ok=True)
+        return Kit(
+            folder, files, self.tables, self.clock, self.bus, self.actions, self.ledger, self.work,
+            self.metrics, self.logs, self.inventory, self.site, self.secrets.value,
+        )  # fmt: skip
+
     def _on_site(self, site: Site, generation: int) -> None:
         """A new declaration counts: its hosts are told what to probe."""
         self._site = site
         for host in site.hosts:
             self.work.send(host, "probes", {"probes": probe_specs(site, host)})
+        for room in self.more.values():
+            room.on_site(site, generation)
 
     def _changing(self) -> frozenset[EntityId]:
         """What an apply or a rollback is taking down or bringing up just now."""

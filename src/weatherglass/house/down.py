@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import time
 from pathlib import Path
 
-from weatherglass.base.errors import Conflict, NotFound, WeatherglassError
+from weatherglass.base.errors import Conflict, NotFound
 from weatherglass.house.hold import Hold, server_of
 from weatherglass.house.local_agent import end_orphan
 
@@ -19,20 +18,16 @@ _SERVER_S = 10.0
 
 
 def down(state: Path) -> int:
-    """Returns the exit code: 0 all is down, 1 something is left (said on stderr)."""
+    """Returns the exit code, 0. Raises NotFound (no such state), Conflict (the server does not stop), Unavailable."""
+    if not state.is_dir():
+        raise NotFound("there is no such state folder", where=str(state), mend="name it with --state")
+    _end_server(state)
+    hold = Hold(state)
     try:
-        if not state.is_dir():
-            raise NotFound("there is no such state folder", where=str(state), mend="name it with --state")
-        _end_server(state)
-        hold = Hold(state)
-        try:
-            end_orphan(state / "agent" / "lock")
-            _end_services(state / "agent")
-        finally:
-            hold.release()
-    except WeatherglassError as error:
-        print(f"weatherglass down: {error}", file=sys.stderr)
-        return 1
+        end_orphan(state / "agent" / "lock")
+        _end_services(state / "agent")
+    finally:
+        hold.release()
     return 0
 
 

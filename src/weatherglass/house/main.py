@@ -1,7 +1,4 @@
-"""`weatherglass up`: the whole loop in one foreground process and an agent beside it. What it prints is for a person.
-
-Exit codes: 0 stopped as asked; 1 the declaration or the state is not right (said on stderr).
-"""
+"""`weatherglass up`: the whole loop in one foreground process and an agent beside it. What it prints is for a person."""
 
 from __future__ import annotations
 
@@ -11,6 +8,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any, cast
 
 import httpx
 
@@ -32,19 +30,14 @@ def run(
 ) -> int:
     """Run the house in the foreground, or start it and come back (`detach`). Returns the exit code.
 
-    `deadman` is a webhook that is told every 30 s that the house is alive, or what it cannot see.
+    `deadman` is a webhook that is told every 30 s that the house is alive, or what it cannot see. Raises Invalid
+    (the declaration, the address), Conflict (another server holds the state).
     """
-    try:
-        unknown = set(only) - set(PARTS)
-        if unknown:
-            raise Invalid(
-                f"{min(unknown)!r} is not a part", where="--only", mend=f"one of {', '.join(PARTS)}"
-            )
-        begin = _detached if detach else _foreground
-        return begin(site, state, listen, only, deadman)
-    except WeatherglassError as error:
-        print(f"weatherglass up: {error}", file=sys.stderr)
-        return 1
+    unknown = set(only) - set(PARTS)
+    if unknown:
+        raise Invalid(f"{min(unknown)!r} is not a part", where="--only", mend=f"one of {', '.join(PARTS)}")
+    begin = _detached if detach else _foreground
+    return begin(site, state, listen, only, deadman)
 
 
 def _foreground(site: Path | None, state: Path, listen: str, only: tuple[str, ...], deadman: str) -> int:
@@ -70,7 +63,7 @@ def _foreground(site: Path | None, state: Path, listen: str, only: tuple[str, ..
             (state / "agent" / "host").write_text(host)  # `down` works without a server
             agents.append(LocalAgent(_agent_arguments(url, token, state, host, declared), state / "agent"))
         app = create_app(house.rooms)
-        mount(app, house.rooms)
+        mount(app, cast(Any, house.rooms))  # each room writes down only what it needs of the others
         house.start()
         first = threading.Thread(
             target=_first_apply, args=(house, site, url, admin), name="first-apply", daemon=True

@@ -26,7 +26,8 @@ def listen(address: str) -> socket.socket:
     if not port.isdigit() or int(port) > 65535:
         raise Invalid(f"{address!r} is not an address to listen on", mend="write one like 127.0.0.1:8700")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
+    # The protocol named, or asyncio does not set TCP_NODELAY and small answers wait 40 ms.
+    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind((host, int(port)))
