@@ -7,6 +7,7 @@ next file of a chain is read only when nothing is held of the one before it: ord
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import glob
 import json
@@ -335,5 +336,8 @@ class Tailer:
             return False
         self._cursors.update(batch.touched)
         cursors = [cursor.to_json() for cursor in self._cursors.values()]
-        write_json(self._path, {"version": 1, "spooled": offset, "cursors": cursors})
+        with contextlib.suppress(
+            OSError
+        ):  # a full disk: the note in the spool says the same, the next batch more
+            write_json(self._path, {"version": 1, "spooled": offset, "cursors": cursors})
         return True
