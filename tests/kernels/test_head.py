@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from kernels.protobuf import request
 from weatherglass.base.errors import Corrupt
-from weatherglass.kernels import stitch, wire
+from weatherglass.kernels import labels, stitch, wire
 from weatherglass.kernels.head import Head
 from weatherglass.kernels.table import SeriesTable
 
@@ -103,8 +103,8 @@ def test_the_table_finds_what_was_added(keys):
 
 def test_the_table_grows_and_looks_up_whole_requests():
     table, many = SeriesTable(), [([("__name__", "m"), ("n", str(n))], [(1, 1.0)]) for n in range(20_000)]
-    for number, (labels, _) in enumerate(many[:-1]):
-        table.add(wire.write_labels(labels), number)
+    for number, (pairs, _) in enumerate(many[:-1]):
+        table.add(labels.write_labels(pairs), number)
     numbers, misses = table.lookup(wire.decode(request(many)))
     assert numbers.tolist() == [*range(19_999), -1] and misses == 1
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from kernels.protobuf import field, label, request, sample, series, varint
 from weatherglass.base.errors import Invalid
-from weatherglass.kernels import wire
+from weatherglass.kernels import labels, wire
 
 TEXT = st.text(max_size=20).filter(lambda text: not any("\ud800" <= c <= "\udfff" for c in text))
 LABELS = st.dictionaries(TEXT, TEXT, max_size=6).map(lambda pairs: sorted(pairs.items()))
@@ -31,11 +31,11 @@ def test_columns_are_what_was_sent(many):
     assert batch.counts.tolist() == [len(samples) for _, samples in many]
     assert batch.times.tolist() == [time for _, samples in many for time, _ in samples]
     assert bits(batch.values.tolist()) == bits([value for _, samples in many for _, value in samples])
-    for k, (labels, _) in enumerate(many):
+    for k, (pairs, _) in enumerate(many):
         span = bytes(batch.raw)[batch.starts[k] : batch.starts[k] + batch.sizes[k]]
-        assert wire.read_labels(span) == (labels, True)
+        assert labels.read_labels(span) == (pairs, True)
         assert batch.hashes[k] == wire.hash_of(span)
-        assert span == wire.write_labels(labels)
+        assert span == labels.write_labels(pairs)
 
 
 @settings(max_examples=600, deadline=None)
@@ -71,7 +71,7 @@ def _consistent(data):
     assert (batch.starts >= 0).all() and (batch.starts + batch.sizes <= len(data)).all()
     for start, size in zip(batch.starts.tolist(), batch.sizes.tolist(), strict=True):
         with suppress(Invalid):
-            wire.read_labels(data[start : start + size])
+            labels.read_labels(data[start : start + size])
 
 
 def test_order_and_unknown_fields_do_not_matter():
@@ -81,7 +81,7 @@ def test_order_and_unknown_fields_do_not_matter():
     batch = wire.decode(unknown + field(1, body))
     assert (batch.times.tolist(), batch.values.tolist()) == ([5], [2.5])
     span = bytes(batch.raw)[batch.starts[0] : batch.starts[0] + batch.sizes[0]]
-    assert wire.read_labels(span) == ([("a", "b"), ("c", "d")], False)
+    assert labels.read_labels(span) == ([("a", "b"), ("c", "d")], False)
 
 
 def test_metadata_and_histograms_are_counted():
@@ -110,7 +110,7 @@ def test_hostile_bytes_are_invalid(data):
 
 def test_labels_that_are_not_utf8_are_invalid():
     with pytest.raises(Invalid, match="UTF-8"):
-        wire.read_labels(field(1, field(1, b"\xff") + field(2, b"x")))
+        labels.read_labels(field(1, field(1, b"\xff") + field(2, b"x")))
 
 
 def test_long_keys_hash_apart():

@@ -103,7 +103,8 @@ def test_tenants_do_not_see_each_other(place):
     ]
 
 
-def test_a_log_is_trimmed_only_when_every_tenant_is_sealed(place):
+def test_a_log_is_trimmed_only_when_every_tenant_is_sealed(place, monkeypatch):
+    monkeypatch.setattr("weatherglass.metrics.store._SEGMENT_BYTES", 1)  # a segment a write
     store = place.open()
     store.write("late", body((up("kept"), [(NOW, 1.0)])))
     store.write("site", body((up(), [(NOW, 1.0)])))
@@ -111,6 +112,10 @@ def test_a_log_is_trimmed_only_when_every_tenant_is_sealed(place):
     store = place.open()
     assert every(store, "late") == {"kept": [(NOW, 1.0)]}
     assert every(store) == {"a": [(NOW, 1.0)]}
+    store.seal()
+    store.write("site", body((up(), [(NOW + 1, 1.0)])))
+    store.seal()
+    assert len(list((place.folder / "metrics/log").iterdir())) <= 2
 
 
 REFUSED = {

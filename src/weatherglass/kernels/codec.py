@@ -4,11 +4,10 @@
 
 Values: `kind u8, scale u8, exceptions u16`, then per exception `position u16, bits u64`, then by kind:
 - CONSTANT: bits u64;
-- DELTA: shift u8, first zigzag u64, zigzag deltas >> shift, bit-packed;  DELTA2: the same of second differences;
+- DELTA: shift u8, first zigzag u64, zigzag deltas >> shift, bit-packed (`packing`);  DELTA2: the same of second differences;
 - XOR: low u8, high u8, first bits u64, then byte planes low…high of each value xor the one before.
 A value is its integer at the smallest power of ten at which all are exact; those that never are (NaN, the
 stale marker, infinities, -0.0) are exceptions, and where these are many the chunk is XOR.
-Bit packing: 64 at a time, `width u8` and ceil(count x width / 8) bytes, lowest bit first.
 Times: first u64, first difference zigzag u64, zigzag second differences, bit-packed (Gorilla §4.1.1, packed).
 
 Counts are not stored: the caller knows them. A chunk holds at most 65,535 values. What does not check out is
@@ -19,6 +18,7 @@ import cython
 import numpy as np
 from cython.cimports.libc.math import fabs
 from cython.cimports.libc.string import memcpy, memset
+from cython.cimports.weatherglass.kernels.packing import fold, pack, unfold, unpack, width_of
 
 from weatherglass.base.errors import Corrupt, Invalid
 
@@ -36,130 +36,6 @@ for _k in range(13):  # exact: powers of ten up to 10^22 are doubles
     _POWERS[_k] = _power
     _power *= 10.0
 _LARGEST = cython.declare(cython.double, 4503599627370496.0)  # 2^52: rounding by adding a half is exact below
-
-
-@cython.cfunc
-@cython.nogil
-@cython.inline
-@cython.exceptval(check=False)
-def fold(x: cython.longlong) -> cython.ulonglong:
-    return (cython.cast(cython.ulonglong, x) << 1) ^ cython.cast(cython.ulonglong, x >> 63)
-
-
-@cython.cfunc
-@cython.nogil
-@cython.inline
-@cython.exceptval(check=False)
-def unfold(x: cython.ulonglong) -> cython.ulonglong:
-    return (x >> 1) ^ (0 - (x & 1))
-
-
-@cython.cfunc
-@cython.nogil
-@cython.inline
-@cython.exceptval(check=False)
-def width_of(x: cython.ulonglong) -> cython.int:
-    w: cython.int = 0
-    if x >> 32:
-        w += 32
-        x >>= 32
-    if x >> 16:
-        w += 16
-        x >>= 16
-    if x >> 8:
-        w += 8
-        x >>= 8
-    if x >> 4:
-        w += 4
-        x >>= 4
-    if x >> 2:
-        w += 2
-        x >>= 2
-    return w + (2 if x >> 1 else cython.cast(cython.int, x))
-
-
-@cython.cfunc
-@cython.nogil
-@cython.exceptval(check=False)
-def pack(z: cython.p_ulonglong, n: cython.Py_ssize_t, out: cython.p_uchar) -> cython.Py_ssize_t:
-    """Bytes written: at most 8 n + n / 64 + 1."""
-    words = cython.declare(cython.ulonglong[66])
-    used: cython.Py_ssize_t = 0
-    start: cython.Py_ssize_t = 0
-    m: cython.Py_ssize_t
-    k: cython.Py_ssize_t
-    every: cython.ulonglong
-    w: cython.int
-    bit: cython.int
-    size: cython.Py_ssize_t
-    while start < n:
-        m = n - start if n - start < 64 else 64
-        every = 0
-        for k in range(m):
-            every |= z[start + k]
-        w = width_of(every)
-        out[used] = cython.cast(cython.uchar, w)
-        used += 1
-        if w:
-            memset(words, 0, 8 * (w + 1))
-            bit = 0
-            for k in range(m):
-                words[bit >> 6] |= z[start + k] << (bit & 63)
-                if (bit & 63) + w > 64:
-                    words[(bit >> 6) + 1] |= z[start + k] >> (64 - (bit & 63))
-                bit += w
-            size = (bit + 7) >> 3
-            memcpy(out + used, words, size)
-            used += size
-        start += m
-    return used
-
-
-@cython.cfunc
-@cython.nogil
-@cython.exceptval(check=False)
-def unpack(
-    p: cython.p_uchar, size: cython.Py_ssize_t, z: cython.p_ulonglong, n: cython.Py_ssize_t
-) -> cython.Py_ssize_t:
-    """Bytes read, or -1."""
-    words = cython.declare(cython.ulonglong[66])
-    used: cython.Py_ssize_t = 0
-    start: cython.Py_ssize_t = 0
-    m: cython.Py_ssize_t
-    k: cython.Py_ssize_t
-    w: cython.int
-    bit: cython.int
-    length: cython.Py_ssize_t
-    mask: cython.ulonglong
-    one: cython.ulonglong = 1
-    x: cython.ulonglong
-    while start < n:
-        if used >= size:
-            return -1
-        m = n - start if n - start < 64 else 64
-        w = p[used]
-        used += 1
-        if w > 64:
-            return -1
-        if w == 0:
-            memset(z + start, 0, 8 * m)
-        else:
-            length = (m * w + 7) >> 3
-            if length > size - used:
-                return -1
-            words[length >> 3] = 0
-            memcpy(words, p + used, length)
-            used += length
-            mask = (one << (w & 63)) - 1 if w < 64 else 0 - one
-            bit = 0
-            for k in range(m):
-                x = words[bit >> 6] >> (bit & 63)
-                if (bit & 63) + w > 64:
-                    x |= words[(bit >> 6) + 1] << (64 - (bit & 63))
-                z[start + k] = x & mask
-                bit += w
-        start += m
-    return used
 
 
 @cython.cfunc

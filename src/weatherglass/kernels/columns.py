@@ -11,6 +11,7 @@ The log has its own checksums; what does not parse all the same is Corrupt, neve
 import cython
 import numpy as np
 from cython.cimports.libc.string import memcmp, memcpy
+from cython.cimports.weatherglass.kernels.packing import fold, unfold
 
 from weatherglass.base.errors import Corrupt
 
@@ -26,14 +27,6 @@ def put(out: cython.p_uchar, at: cython.Py_ssize_t, x: cython.ulonglong) -> cyth
         x >>= 7
     out[at] = cython.cast(cython.uchar, x)
     return at + 1
-
-
-@cython.cfunc
-@cython.nogil
-@cython.inline
-@cython.exceptval(check=False)
-def fold(x: cython.longlong) -> cython.ulonglong:
-    return (cython.cast(cython.ulonglong, x) << 1) ^ cython.cast(cython.ulonglong, x >> 63)
 
 
 @cython.cfunc
@@ -145,7 +138,7 @@ def unpack(data: cython.const[cython.uchar][::1]) -> tuple:
     with cython.nogil:
         for k in range(n):
             at = get(p, at, end, cython.address(x))
-            before += (x >> 1) ^ (0 - (x & 1))
+            before += unfold(x)
             at = get(p, at, end, cython.address(x))
             if at < 0 or (x >> 1) > cython.cast(cython.ulonglong, total - i):
                 at = -1
@@ -161,7 +154,7 @@ def unpack(data: cython.const[cython.uchar][::1]) -> tuple:
                     at = get(p, at, end, cython.address(x))
                     if at < 0:
                         break
-                    last += (x >> 1) ^ (0 - (x & 1))
+                    last += unfold(x)
                     times[j] = cython.cast(cython.longlong, last)
                 if at < 0:
                     break

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from weatherglass.engine.protocols import Labels
+from weatherglass.kernels.labels import read_labels, write_labels
 from weatherglass.kernels.table import SeriesTable
-from weatherglass.kernels.wire import read_labels, write_labels
 from weatherglass.metrics.matching import accepts
 from weatherglass.metrics.types import Int64Array, Matcher
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from weatherglass.base.errors import Invalid, TooLarge
 from weatherglass.engine.protocols import Samples
-from weatherglass.kernels import wire
+from weatherglass.kernels import labels, wire
 from weatherglass.metrics.index import canonical_key
 from weatherglass.metrics.reading import FIRST_MS, LAST_MS
 
@@ -46,7 +46,7 @@ def from_wire(raw: bytes) -> Any:
 
 def from_samples(samples: Samples) -> Any:
     """A `wire.Batch` of a batch from inside the house. Raises Invalid."""
-    keys = [canonical_key(tuple(sorted(labels))) for labels in samples.series]
+    keys = [canonical_key(tuple(sorted(one))) for one in samples.series]
     counts = [len(times) for times in samples.times_ms]
     if len(samples.times_ms) != len(keys) or [len(values) for values in samples.values] != counts:
         raise Invalid("series, times and values of a batch differ in length")
@@ -72,10 +72,10 @@ def _checked(batch: Any) -> Any:
 def metadata(raw: bytes) -> Mapping[str, tuple[str, str, str]]:
     """Metric family → (type, help, unit), where a WriteRequest carries metadata. Raises Invalid."""
     found = {}
-    for number, message in wire.read_fields(bytes(raw)):
+    for number, message in labels.read_fields(bytes(raw)):
         if number != 3 or not isinstance(message, bytes):
             continue
-        fields = dict(wire.read_fields(message))
+        fields = dict(labels.read_fields(message))
         try:
             name, text, unit = (_text(fields.get(number, b"")) for number in (2, 4, 5))
         except UnicodeDecodeError as error:

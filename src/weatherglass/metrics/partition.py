@@ -17,7 +17,7 @@ import numpy as np
 
 from weatherglass.base.errors import LimitExceeded
 from weatherglass.kernels.head import Head
-from weatherglass.kernels.wire import read_labels
+from weatherglass.kernels.labels import read_labels
 from weatherglass.metrics.blocks import Block, Summary
 from weatherglass.metrics.index import Index, canonical_key
 from weatherglass.metrics.matching import canonical
