@@ -90,4 +90,5 @@ def _with(file: str) -> Iterator[str]:
 
     for folder in weatherglass.__path__:
         for path in sorted(Path(folder).glob(f"*/{file}")):
-            yield path.parent.name
+            if path != Path(__file__):  # the frame is no room
+                yield path.parent.name
