@@ -199,6 +199,10 @@ def kill_at_random(sink, folder, times):
     writer.start()
     for turn in range(times):
         agent = agent_process.start(sink.url, folder)
+        if turn == 0:
+            sink.wait(
+                lambda: sink.events
+            )  # a file that was never read and is renamed is not found again (docs)
         time.sleep(random.uniform(0.15, 0.9))
         if turn % 4 == 2:
             sink.stop()
