@@ -375,3 +375,13 @@ def test_an_agent_that_dies_amid_an_apply_is_not_waited_for_for_ever(
     house.queues.result(HOST, WorkResult(pending.offset, pending.key, "done", {"observed": {}}))
     house.done(run, "failed")
     assert f"the agent on {HOST} has not been heard of" in house.deploy.run(run).error
+
+
+def test_a_generation_that_cannot_be_read_does_not_keep_the_server_down(up: House) -> None:
+    up.down()
+    [blob] = (up.root / "deploy" / "blobs" / "generations").glob("*.json")
+    blob.write_bytes(blob.read_bytes().replace(b"aurora", b"aurorb", 1))
+    up.build()
+    assert "does not match its hash" in up.deploy.status()["trouble"]
+    up.done(up.deploy.apply(who="ada"))
+    assert up.deploy.status()["trouble"] == "" and up.deploy.status()["generation"] == 2

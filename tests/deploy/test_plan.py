@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -24,7 +25,8 @@ from weatherglass.deploy.model import (
 )  # fmt: skip
 from weatherglass.deploy.plan import KEPT, plan, schedule, sentence
 from weatherglass.deploy.reconcile import Story, to_heal
-from weatherglass.deploy.units import check, units
+from weatherglass.deploy.render import VARIABLES
+from weatherglass.deploy.units import check, units, variables
 from weatherglass.engine.protocols import Running
 from weatherglass.site.model import Replica, Volume
 
@@ -300,3 +302,14 @@ def test_fingerprints_stand_for_secrets() -> None:
     ]
     assert replica.spec["environment"] == {"P": "@@secret:page@@"}
     assert replica.spec["secrets"] == {"page": fingerprint("page")}
+
+
+def test_the_page_on_deployment_names_every_variable() -> None:
+    page = (Path(__file__).parents[2] / "docs/deploy.md").read_text()
+    assert all(f"| `{name}` |" in page for name in VARIABLES)
+    assert set(variables(*a_replica())) | {"secret"} == set(VARIABLES)
+
+
+def a_replica():
+    declared = site(web(1), templates=TEMPLATES)
+    return declared, declared.services["web"], declared.services["web"].replicas[0]

@@ -75,6 +75,7 @@ class Deploy:
         self._stopping = threading.Event()
         self._target: Target | None = None
         self._run: Run | None = None
+        self._trouble = ""
         self._thread: threading.Thread | None = None
         self._loop: threading.Thread | None = None
         hands = Hands(work, clock, self._stopping)
@@ -101,15 +102,23 @@ class Deploy:
                 self._store.keep_run(view.id, "interrupted", cut)
         rows = self._store.generations(1)
         if rows:
-            row = rows[0]
-            made = self._store.generation(row.number)
-            site = parse(made.sources, made.main)
-            self._aim(Target(row.number, made, site, row.state == "live"))
-            if row.state == "applying":
-                why = "the server stopped in the middle of it; looked at again"
-                self._begin("apply", row.who, why, made, site, row.number)
+            try:
+                self._take_up(rows[0])
+            except WeatherglassError as error:
+                # Not a reason to be blind as well: the server comes up and says so.
+                self._trouble = (
+                    f"generation {rows[0].number} cannot be taken up, apply the site again: {error.message}"
+                )
         self._loop = threading.Thread(target=self._keeper.loop, name="deploy-reconcile", daemon=True)
         self._loop.start()
+
+    def _take_up(self, row: GenerationRow) -> None:
+        made = self._store.generation(row.number)
+        site = parse(made.sources, made.main)
+        self._aim(Target(row.number, made, site, row.state == "live"))
+        if row.state == "applying":
+            why = "the server stopped in the middle of it; looked at again"
+            self._begin("apply", row.who, why, made, site, row.number)
 
     def stop(self) -> None:
         """Let go within two seconds. What runs goes on; a run under way is taken up at the next start."""
@@ -224,7 +233,8 @@ class Deploy:
                     mend="wait for its end",
                 )
             rows = self._store.generations(1)
-            if number is None and rows and rows[0].hash == made.hash and rows[0].state == "live":
+            known = self._target is not None and rows and rows[0].hash == made.hash
+            if number is None and known and rows[0].state == "live":
                 number = rows[0].number
             number = number or self._store.add(made, self._clock.now_ns(), who, why)
             run = self._run = Run(self._store, self._bus, self._clock, kind, who, why, number)
@@ -269,6 +279,7 @@ class Deploy:
                 if left:
                     raise Conflict(f"{left.changes[0].unit.id} is not as declared though it was just made so")
             self._store.turn(target.number, "live")
+            self._trouble = ""
             self._aim(Target(target.number, target.generation, target.site, True))
             self._note(
                 kind, target, run, before, {"state": "live", "changes": len(found.changes), "run": run.id}
@@ -428,7 +439,7 @@ class Deploy:
             "run": run.id if run and run.state == "running" else None,
             "paused": bool(self._store.setting("paused")),
             "quarantined": sorted(name for name, story in stories.items() if story.quarantined),
-            "trouble": self._keeper.trouble,
+            "trouble": self._trouble or self._keeper.trouble,
         }
 
 

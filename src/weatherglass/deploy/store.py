@@ -84,9 +84,8 @@ class Store:
 
     def add(self, made: Generation, at_ns: int, who: str, why: str) -> int:
         """Keep a generation and give it the next number; it is being applied from now on."""
-        key = f"generations/{made.hash}.json"
-        if not self._blobs.exists(key):
-            self._blobs.put(key, canonical(made.to_json()))
+        # Written again where it is there: that one may no longer be readable.
+        self._blobs.put(f"generations/{made.hash}.json", canonical(made.to_json()))
         with self._tables.write() as connection:
             row = {"hash": made.hash, "at_ns": at_ns, "who": who, "why": why, "state": "applying"}
             number = connection.execute(sa.insert(GENERATIONS).values(row)).inserted_primary_key
