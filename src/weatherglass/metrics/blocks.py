@@ -301,8 +301,11 @@ class Block:
         ):
             parts.append(np.frombuffer(data, kind, count, at))
             at += kind.itemsize * count
-        order = np.argsort(parts[3], kind="stable").astype(np.uint32)
-        return _Directory(*parts, order, parts[3][order])
+        value_table, time_table, stream_table, numbers, counts, value_at, stream_of = parts
+        order = np.argsort(numbers, kind="stable").astype(np.uint32)
+        return _Directory(
+            value_table, time_table, stream_table, numbers, counts, value_at, stream_of, order, numbers[order]
+        )
 
 
 def _by_page(firsts: Any, items: Any) -> Iterable[tuple[int, Int64Array]]:

@@ -20,8 +20,8 @@ BODY_MAX = 32 << 20
 _KINDS = ("unknown", "counter", "gauge", "histogram", "gaugehistogram", "summary", "info", "stateset")
 
 
-def inflate(body: bytes, encoding: str) -> bytes:
-    """The decompressed body. Its size is known, and bounded, before a byte is unpacked. Raises Invalid, TooLarge."""
+def inflate(body: bytes, encoding: str) -> Any:
+    """The decompressed body, bytes-like. Its size is known, and bounded, before a byte is unpacked. Raises Invalid, TooLarge."""
     if len(body) > BODY_MAX:
         raise TooLarge(f"a write of {len(body)} bytes; at most {BODY_MAX}", mend="send smaller batches")
     if encoding in ("", "identity"):
@@ -34,7 +34,7 @@ def inflate(body: bytes, encoding: str) -> bytes:
             raise TooLarge(
                 f"a write of {size} bytes when decompressed; at most {BODY_MAX}", mend="send smaller batches"
             )
-        return cramjam.snappy.decompress_raw(body) if body else b""  # type: ignore[no-any-return]
+        return cramjam.snappy.decompress_raw(body) if body else b""
     except cramjam.DecompressionError as error:
         raise Invalid("the body is not snappy", mend="send snappy in block format, not framed") from error
 
@@ -81,8 +81,8 @@ def metadata(raw: bytes) -> Mapping[str, tuple[str, str, str]]:
         except UnicodeDecodeError as error:
             raise Invalid("metadata that is not UTF-8") from error
         kind = fields.get(1, 0)
-        known = isinstance(kind, int) and kind < len(_KINDS)
-        found[name] = (_KINDS[kind] if known else "unknown", text, unit)
+        known = _KINDS[kind] if isinstance(kind, int) and kind < len(_KINDS) else "unknown"
+        found[name] = (known, text, unit)
     return found
 
 

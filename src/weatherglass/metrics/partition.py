@@ -183,7 +183,7 @@ class Partition:
             if not self.head.samples:
                 self.head_since = monotonic
             self.head.reserve(self.index.next)
-            return self.head.append(numbers, counts, times, values)  # type: ignore[no-any-return]
+            return self.head.append(numbers, counts, times, values)
 
     def stats(self) -> dict[str, int]:
         """Counts of what is here; to be called under the lock."""
