@@ -68,7 +68,7 @@ def test_one_that_ends_is_seen_with_its_code_and_started_again(hands: Executor) 
     wanted = deploy(hands, port)
     pid = hands.replicas()[0].pid
     os.kill(pid, signal.SIGKILL)
-    assert hands.wait_exit(2.0)
+    assert hands.wait_exit(5.0) and not hands.wait_exit(0.05)  # told once
     until(lambda: hands.replicas()[0].state is Running.EXITED)
     assert hands.replicas()[0].exit_code == -9
     found = plan(wanted, hands.observe())

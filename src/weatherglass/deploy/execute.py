@@ -71,6 +71,7 @@ class Executor:
         )
         self._lock = threading.RLock()
         self._busy: set[str] = set()
+        self._ended: set[tuple[int, int]] = set()
 
     # --- what is there -----------------------------------------------------------------------------------
 
@@ -112,21 +113,31 @@ class Executor:
         return [self._jobs.sources(record.unit) for record in self._memory if record.unit.kind == "replica"]
 
     def wait_exit(self, timeout_s: float) -> bool:
-        """Sleep until a running replica ends, or the time is over; whether one did."""
+        """Sleep until a main process ends, or the time is over; True once for every end, also one in between calls."""
         poll, handles = select.poll(), []
         try:
             for record in self._memory:
-                if record.main is not None and self._look.alive(record):
-                    try:
-                        handle = os.pidfd_open(record.main.pid)
-                    except OSError:
-                        return True
-                    handles.append(handle)
-                    poll.register(handle, select.POLLIN)
-            return bool(poll.poll(timeout_s * 1000))
+                main = record.main
+                if main is None or (main.pid, main.ticks) in self._ended:
+                    continue
+                try:
+                    handle = os.pidfd_open(main.pid) if self._look.alive(record) else -1
+                except OSError:
+                    handle = -1
+                if handle < 0:
+                    self._ended.add((main.pid, main.ticks))
+                    return True
+                handles.append(handle)
+                poll.register(handle, select.POLLIN)
+            poll.poll(timeout_s * 1000)
         finally:
             for handle in handles:
                 os.close(handle)
+        mains = {(r.main.pid, r.main.ticks): r for r in self._memory if r.main is not None}
+        self._ended &= mains.keys()
+        fresh = {key for key, r in mains.items() if key not in self._ended and not self._look.alive(r)}
+        self._ended |= fresh
+        return bool(fresh)
 
     # --- work --------------------------------------------------------------------------------------------
 
