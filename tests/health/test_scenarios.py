@@ -72,6 +72,8 @@ def check(incident: Incident, wanted: dict[str, Any], cloud: Cloud, start: float
     for name in ("cause", "kind", "state"):
         if name in wanted:
             assert getattr(incident, name) == wanted[name], f"{name}: {getattr(incident, name)}\n{shown}"
+    if "first" in wanted:
+        assert incident.affected[0] == wanted["first"], f"{incident.affected}\n{shown}"
     if "affected" in wanted:
         assert list(incident.affected) == wanted["affected"], f"{incident.affected}\n{shown}"
     if "moments" in wanted:

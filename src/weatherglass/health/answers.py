@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 from weatherglass.base.ids import EntityId
 from weatherglass.base.time import SECOND_NS
@@ -15,12 +16,16 @@ from weatherglass.health.subjects import (
     HEALED,
     PHI_DEAD,
     SERVER,
+    STRAINED,
     Finding,
     Scene,
     Subject,
 )
-from weatherglass.health.world import FULL, WINDOW_S, Probed, Probes, Witnessed, bad_windows
+from weatherglass.health.world import FULL, WINDOW_S, WINDOWS, Probed, Probes, Witnessed, bad_windows
 from weatherglass.inventory import Evidence
+
+FAILED_ENOUGH: Final = 3
+"""Failed probes in five windows from which it fails; fewer are lost now and then on a machine under load."""
 
 
 def fresh_probes(scene: Scene, probes: Probes) -> list[Probed]:
@@ -123,14 +128,16 @@ def answers(
             because = tuple(words.hangs_on(subject.id, parent, scene.now_ns) for parent in hanging)
             return Finding(Verdict.BAD, (*evidence, *because), how, onset, before, own, True)
     if bad_windows(marks, scene.now) >= 3:
-        how = "slow" if not failed and any(one.signal == "latency" for one in told) else "failing"
+        how = _worse_than_promised(scene, subject, probes)
         own = 0.5 if any(one.signal in ("saturation", "anomaly") for one in told) else 0.4
         return Finding(
             Verdict.BAD, (*evidence, words.windows(bad_windows(marks, scene.now), scene.now_ns)),
             how, onset or scene.now_ns, before, own,
         )  # fmt: skip
-    if failed or told:
-        return Finding(Verdict.DOUBT, evidence, "failing" if failed else "slow", onset, before)
+    # Pressure alone does not keep from being well again what answers well again.
+    if failed or (told and subject.id not in scene.outages):
+        how = "failing" if failed else "slow" if _is_slow(subject, told) else STRAINED
+        return Finding(Verdict.DOUBT, evidence, how, onset, before)
     if not subject.probed:
         looks = witness.looks if witness else 0
         good = words.runs(subject.id, witness) if witness else words.nothing_fresh(subject.id, scene.now_ns)
@@ -157,6 +164,21 @@ def _how(failed: Sequence[Probed], witness: Witnessed | None, hanging: bool) -> 
     if all("timed out" in one.detail for one in failed):
         return "hung", 0.2 if hanging else 0.6
     return "failing", 0.1 if hanging else 0.4
+
+
+def _worse_than_promised(scene: Scene, subject: Subject, probes: Probes) -> str:
+    """What bad windows come to: answers that fail, answers that are late, or pressure that no answer shows yet."""
+    counted = _counted(scene, probes, scene.now - WINDOWS * WINDOW_S)
+    if sum(not one.ok for one in counted) >= FAILED_ENOUGH:
+        return "failing"
+    seconds, limit = [one.seconds for one in counted if one.ok], subject.objective.p95_s
+    if len(seconds) >= 2 and limit is not None and signals.percentile(seconds, 0.95) > limit:
+        return "slow"
+    return STRAINED
+
+
+def _is_slow(subject: Subject, told: Sequence[Evidence]) -> bool:
+    return any(one.signal == "latency" and one.threshold == subject.objective.p95_s for one in told)
 
 
 def _symptoms(

@@ -32,7 +32,6 @@ GATHER_S: Final = 10.0
 """How long evidence is gathered before a cause without strong evidence of its own is named."""
 CHANGES_S: Final = 600.0
 """How long before the first sign a change may lie to be named beside the cause."""
-CHANGES: Final = ("apply", "rollback", "grow", "restart", "deploy", "migrate", "fault")
 WRONG: Final = (State.SICK, State.DYING, State.DEAD)
 
 
@@ -197,14 +196,27 @@ def _with_cause(
     return _told(incident, Moment(view.now_ns, "Cause named", told, (best.entity,)))
 
 
+_DID = {
+    "apply": "applied",
+    "rollback": "rolled back",
+    "grow": "grew",
+    "restart": "restarted",
+    "migrate": "migrated",
+    "deploy": "deployed",
+    "fault": "made a fault on",
+}
+"""Changes that may be named beside a cause, as they are told."""
+
+
 def _changed(changes: Sequence[Entry], incident: Incident) -> list[Evidence]:
-    told = []
+    told: dict[tuple[str, str], Evidence] = {}
     for entry in changes:
+        did = next(spoken for word, spoken in _DID.items() if word in entry.what)
+        what = called(entry.entity) if "/" in entry.entity else "the site"
         before = units.duration(max(0, incident.onset_ns - entry.at_ns) / SECOND_NS)
-        on = f" on {called(entry.entity)}" if "/" in entry.entity else ""
-        text = f"{entry.who} did {entry.what}{on} {before} before the first sign."
-        told.append(Evidence("change", text, None, None, "", entry.at_ns))
-    return told[:3]
+        text = f"{entry.who} {did} {what} {before} before the first sign."
+        told.setdefault((did, what), Evidence("change", text, None, None, "", entry.at_ns))
+    return list(told.values())[:3]
 
 
 def relevant(entries: Sequence[Entry], incident: Incident, graph: Graph) -> list[Entry]:
@@ -215,7 +227,8 @@ def relevant(entries: Sequence[Entry], incident: Incident, graph: Graph) -> list
         for entry in entries
         if entry.at_ns <= incident.onset_ns
         and incident.onset_ns - entry.at_ns <= CHANGES_S * SECOND_NS
-        and any(entry.what.startswith(word) or f".{word}" in entry.what for word in CHANGES)
+        and entry.who != "health"
+        and any(word in entry.what for word in _DID)
         and (entry.entity in near or "/" not in entry.entity or kind_of(entry.entity) == "site")
     ]
 
@@ -250,7 +263,7 @@ def watched(incident: Incident, view: View) -> Incident:
         state = view.states.get(EntityId(name))
         if state is State.HEALTHY and not end:
             spans[name] = (start, max(start, _healed(view, EntityId(name))))
-        elif state in WRONG and end:
+        elif state in WRONG and end and _patent(view, EntityId(name)):
             spans[name] = (start, 0)
     if spans != incident.spans:
         incident = replace(incident, spans=spans)
@@ -282,7 +295,7 @@ def _quiet(incident: Incident, view: View) -> bool:
     near = [*incident.affected, *(view.graph.downstream(EntityId(incident.cause)) if incident.cause else ())]
     for name in near:
         finding, probes = view.findings.get(name), view.world.probes.get(name)
-        if finding is not None and finding.how:
+        if finding is not None and finding.patent:
             return False
         if probes is not None and view.now_ns - incident.healed_ns < QUIET_S * SECOND_NS:
             since = view.now_ns - int(QUIET_S * SECOND_NS)
@@ -356,8 +369,17 @@ def _since(view: View, name: EntityId, starts: Mapping[EntityId, int]) -> int:
     return latest
 
 
+def _patent(view: View, name: EntityId) -> bool:
+    finding = view.findings.get(name)
+    return finding is not None and finding.patent
+
+
 def _healed(view: View, name: EntityId) -> int:
+    """When the good probes that last began; of what has none, when its parts' did."""
     probes = view.world.probes.get(name)
+    if probes is None and kind_of(name) == "service":
+        parts = [part for part in view.graph.parents(name) if kind_of(part) == "replica"]
+        return max((_healed(view, part) for part in parts), default=view.now_ns)
     return probes.first_good_ns if probes and probes.good_in_a_row else view.now_ns
 
 

@@ -20,6 +20,7 @@ from weatherglass.health.subjects import (
     PHI_DOUBT,
     RESCUE_S,
     SERVER,
+    STRAINED,
     Finding,
     Scene,
     Subject,
@@ -73,10 +74,10 @@ def _from_members(
         verdict = Verdict.FAILING
     onsets = [found[name].onset_ns for name in wrong if found[name].onset_ns]
     befores = [found[name].before_ns for name in wrong if found[name].onset_ns]
-    first = found[wrong[0]]
+    first = next((found[name] for name in wrong if found[name].patent), found[wrong[0]])
     return Finding(
         verdict, evidence, first.how, min(onsets, default=scene.now_ns), min(befores, default=scene.now_ns),
-        0.0, len(wrong) == len(members),
+        0.0, len(wrong) == len(members) and first.how != STRAINED,
     )  # fmt: skip
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 from weatherglass.base.errors import WeatherglassError
@@ -27,6 +27,7 @@ from weatherglass.engine.protocols import (
     SampleSink,
 )
 from weatherglass.health import export, incidents
+from weatherglass.health.crew import Crew
 from weatherglass.health.judge import (
     Finding,
     Scene,
@@ -106,14 +107,15 @@ class Health:
         self._threats: tuple[Part, ...] = ()
         self._said: tuple[Part, ...] = ("Nothing was looked at yet.",)
         self._window = -1
-        self._counter = ThreadPoolExecutor(1, thread_name_prefix="error-counts")
-        self._counting: Future[Mapping[str, int]] | None = None
+        self._crew = Crew("error-counts", 1)
+        self._counting = False
+        self._counts: Mapping[str, int] | None = None
         self._states_written = float("-inf")
         self._started = clock.monotonic()
 
     def stop(self) -> None:
         """No more probes from here."""
-        self._counter.shutdown(wait=False, cancel_futures=True)
+        self._crew.stop()
         if self._vantage:
             self._vantage.stop()
 
@@ -203,14 +205,22 @@ class Health:
         """Once a window: error lines of every replica in the window that ended, counted in a thread of their own."""
         if self._error_counts is None:
             return
-        if self._counting is not None and self._counting.done():
-            counting, self._counting = self._counting, None
-            self._guarded("logs", lambda: self._counted(counting.result()))
-        if self._counting is None and window_of(now) != self._window:
-            start_ns = now_ns - int(WINDOW_S * SECOND_NS)
-            self._counting = self._counter.submit(
-                self._error_counts, SITE_TENANT, start_ns, now_ns, "replica"
-            )
+        if self._counts is not None:
+            counts, self._counts = self._counts, None
+            self._counted(counts)
+        if not self._counting and window_of(now) != self._window:
+            self._counting = True
+            self._crew.give(partial(self._count, now_ns - int(WINDOW_S * SECOND_NS), now_ns))
+
+    def _count(self, start_ns: int, end_ns: int) -> None:
+        def count() -> None:
+            if self._error_counts is not None:
+                self._counts = self._error_counts(SITE_TENANT, start_ns, end_ns, "replica")
+
+        try:
+            self._guarded("logs", count)
+        finally:
+            self._counting = False
 
     def _counted(self, counts: Mapping[str, int]) -> None:
         for name, subject in self._subjects.items():
@@ -330,7 +340,9 @@ class Health:
         wrong = [
             name
             for name, state in self._states.items()
-            if state in incidents.WRONG and self._matters(name, now_ns)
+            if state in incidents.WRONG
+            and (self._findings[name].patent or name in self._outages)
+            and self._matters(name, now_ns)
         ]
         self._keeper.look(view, wrong, self._changing())
 
@@ -349,7 +361,9 @@ class Health:
         if self._keeper.open:
             return frozenset(self._subjects)
         for name, state in self._states.items():
-            if state in incidents.WRONG or self._findings[name].how:
+            finding = self._findings[name]
+            # Asking what is under pressure five times as often would add to it.
+            if finding.patent or (state in incidents.WRONG and name in self._outages):
                 return frozenset(self._subjects)
         return None
 

@@ -51,21 +51,22 @@ _WENT: Mapping[str, str] = {
     "slow": "answered slowly",
     "failing": "failed",
     "unreachable": "could not be reached",
+    "strained": "was short of what it needs",
 }
-_SINCE = ("slow", "failing", "unreachable", "filling")
+_SINCE = ("slow", "failing", "unreachable", "filling", "strained")
 
 
 def incident_parts(incident: Incident, detail: str, replicas: int, now_ns: int) -> tuple[Part, ...]:
     """What failed, what it took with it, which tenant felt it, what was done, how it ended.
 
-    `detail` is the cause in brackets (`exit by signal 9`); `replicas` how many its service has.
+    `detail` is the cause in brackets (`signal 9`); `replicas` how many its service has.
     """
     closed = incident.closed_ns != 0
     if not incident.cause:
         first = incident.affected[0] if incident.affected else ""
         told: list[Part] = [noun(first, replicas)] if first else ["Something"]
         return (*told, f" is not well since {clock(incident.onset_ns)}; the cause is being looked for.")
-    kind = "killed" if incident.kind == "dead" and detail.startswith("exit by signal") else incident.kind
+    kind = "killed" if incident.kind == "dead" and detail.startswith("signal ") else incident.kind
     joined = "from" if kind in _SINCE and closed else "since" if kind in _SINCE else "at"
     told = [
         noun(incident.cause, replicas),

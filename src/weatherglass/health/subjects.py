@@ -27,6 +27,8 @@ RESCUE_S: Final = 60.0
 """How long a rescue takes where none was measured yet."""
 FIRST_START_S: Final = 120.0
 """How long what was never good may take to become so before it is sick."""
+STRAINED: Final = "strained"
+"""Under pressure (PSI, errors, slower than usual) and still answering as promised: latent, not patent."""
 SERVER: Final = "server"
 PROMISED: Final = Objective()
 
@@ -43,11 +45,16 @@ class Finding:
 
     verdict: Verdict
     evidence: tuple[Evidence, ...] = ()
-    how: str = ""  # dead | hung | full | slow | failing | unreachable | filling
+    how: str = ""  # dead | hung | full | slow | failing | unreachable | filling | strained
     onset_ns: int = 0
     before_ns: int = 0
     own: float = 0.0
     outage: bool = False  # nothing of it works; else it is worse than promised
+
+    @property
+    def patent(self) -> bool:
+        """Trouble that somebody has, not pressure alone: it opens incidents and is worth asking every second."""
+        return bool(self.how) and self.how != STRAINED
 
     @property
     def bad(self) -> bool:

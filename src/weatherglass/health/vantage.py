@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any, Final
 
 from weatherglass.base.errors import WeatherglassError
 from weatherglass.base.ids import EntityId
 from weatherglass.engine.protocols import ProbeResult
+from weatherglass.health.crew import Crew
 
 Prober = Callable[[Mapping[str, Any]], ProbeResult]
 """Makes one probe from a spec of `site.probe_specs`; raises Invalid for one that makes no sense."""
@@ -26,10 +27,10 @@ class Vantage:
 
     def __init__(self, prober: Prober, threads: int = 8) -> None:
         self._prober = prober
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="vantage")
+        self._crew = Crew("vantage", threads)
         self._lock = threading.Lock()
         self._next: dict[EntityId, float] = {}
-        self._under_way: dict[EntityId, Future[None]] = {}
+        self._under_way: set[EntityId] = set()
         self._results: list[ProbeResult] = []
         self.refused: dict[EntityId, str] = {}
 
@@ -43,8 +44,7 @@ class Vantage:
                 continue
             name = EntityId(str(spec["entity"]))
             known.add(name)
-            running = self._under_way.get(name)
-            if running is not None and not running.done():
+            if name in self._under_way:
                 continue
             quick = hurried is not None and name in hurried
             at = self._next.get(name, now)
@@ -52,10 +52,10 @@ class Vantage:
                 at = min(at, now if at - now > SICK_S else at)
             if now >= at:
                 self._next[name] = now + (SICK_S if quick else CALM_S)
-                self._under_way[name] = self._pool.submit(self._ask, dict(spec))
+                self._under_way.add(name)
+                self._crew.give(partial(self._ask, dict(spec)))
         for name in [name for name in self._next if name not in known]:
             del self._next[name]
-            self._under_way.pop(name, None)
 
     def _ask(self, spec: Mapping[str, Any]) -> None:
         name = EntityId(str(spec["entity"]))
@@ -63,10 +63,12 @@ class Vantage:
             result = self._prober(spec)
         except WeatherglassError as error:
             self.refused[name] = error.message
-            return
-        self.refused.pop(name, None)
-        with self._lock:
-            self._results.append(result)
+        else:
+            self.refused.pop(name, None)
+            with self._lock:
+                self._results.append(result)
+        finally:
+            self._under_way.discard(name)
 
     def results(self) -> list[ProbeResult]:
         """What has come since the last call."""
@@ -74,11 +76,6 @@ class Vantage:
             found, self._results = self._results, []
         return found
 
-    def settle(self, timeout_s: float) -> None:
-        """Wait until nothing is under way, or for the time given."""
-        for future in list(self._under_way.values()):
-            future.exception(timeout_s)
-
     def stop(self) -> None:
         """No new probe; those under way end by their own time-out and are not waited for."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._crew.stop()

@@ -25,16 +25,16 @@ def called(entity: str) -> str:
 
 
 def exit_text(code: int | None) -> str:
-    """`exit by signal 9`, `exit code 1`; by a shell's habit 137 is signal 9 too. Empty where it is not known."""
+    """`signal 9`, `exit code 1`; by a shell's habit 137 is signal 9 too. Empty where it is not known."""
     if code is None:
         return ""
     number = -code if code < 0 else code - 128 if code > 128 else 0
-    return f"exit by signal {number}" if number in signal.valid_signals() else f"exit code {code}"
+    return f"signal {number}" if number in signal.valid_signals() else f"exit code {code}"
 
 
 def was_killed(code: int | None) -> bool:
     """Whether it did not end by itself."""
-    return exit_text(code).startswith("exit by signal")
+    return exit_text(code).startswith("signal ")
 
 
 def _replica(entity: str, metric: str) -> str:
@@ -209,6 +209,8 @@ def uses_nothing(entity: EntityId, now_ns: int) -> Evidence:
 
 def hangs_on(entity: EntityId, parent: EntityId, now_ns: int) -> Evidence:
     text = f"{called(entity)} depends on {called(parent)}, which is not well."
+    if kind_of(parent) == "replica" and split_replica(name_of(parent))[0] == name_of(entity):
+        text = f"Its replica {called(parent)} is not well."
     return Evidence("dependency", text, None, None, "", now_ns, f'weatherglass_state{{entity="{parent}"}}')
 
 

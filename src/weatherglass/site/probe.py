@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from weatherglass.site.fields import (
@@ -112,6 +112,7 @@ class _ProbeType:
 PROBE = _ProbeType()
 
 PERIOD_S = 5.0
+_FIELDS = tuple(one.name for one in fields(Probe))
 
 
 def probe_specs(site: Site, host: str = "") -> list[dict[str, Any]]:
@@ -149,13 +150,14 @@ def _spec(
     address = site.hosts[at].address
     ports = service.ports if service else {}
     port = next(iter(ports.values()), 0)
-    spec = asdict(probe) | {
+    spec: dict[str, Any] = {name: getattr(probe, name) for name in _FIELDS} | {
+        "command": list(probe.command),
+        "status": list(probe.status),
         "entity": entity,
         "host": asked_on,
         "server": probe.kind != "command",
         "period_s": PERIOD_S,
     }
-    spec["command"], spec["status"] = list(probe.command), list(probe.status)
     if probe.kind in ("tcp", "mysql"):
         named = ports.get(probe.address, port if not probe.address else probe.address)
         spec["address"] = str(named) if ":" in str(named) else f"{address}:{named}"
