@@ -13,7 +13,13 @@ def rich() -> FakeRooms:
     return fake_cloud.rich()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
+def seen() -> FakeRooms:
+    """The institute, for tests that only look."""
+    return fake_cloud.rich()
+
+
+@pytest.fixture(scope="session")
 def empty() -> FakeRooms:
     return fake_cloud.empty()
 

@@ -87,7 +87,7 @@ ILL: dict[str, tuple[State, str, str, str, tuple[Evidence, ...]]] = {
         E("latency", "p95 is 1.1 s against 400 ms; explained by mariadb.", 1.1, 0.4, "s", at("14:02:31"), 'max by (vantage) (weatherglass_probe_seconds{service="glance"})'),
     )),
     "tenant/genomics": (State.SICK, "14:02:22", "extrinsic", "service/mariadb", (
-        E("probe", "9 of 10 tokens were refused or late; the objective is 99 %.", 0.9, 0.01, "share", at("14:02:22"), '1 - avg(avg_over_time(weatherglass_probe_success{tenant="genomics"}[1m]))'),
+        E("probe", "9 of 10 tokens were refused or late; the objective is 99 %.", 0.9, 0.01, "share", at("14:02:22"), '1 - avg(avg_over_time(weatherglass_probe_success{entity="tenant/genomics"}[1m]))'),
     )),
     "volume/objects": (State.DYING, "13:31:00", "intrinsic", "", (
         E("forecast", "It fills by 1.9 GB an hour and will be full between 17:00 and 18:30; it is at its largest already.", 0.963, 0.95, "share", at("13:31:00"), 'weatherglass_volume_used_share{volume="objects"}'),
@@ -142,14 +142,14 @@ SENTENCE = (
 )  # fmt: skip
 
 LEDGER = [
-    Entry(at("14:02:20"), "health", "restart", "replica/mariadb.1@ctl-2", "hung, seen by its host", generation=41),
-    Entry(at("14:02:13"), "health", "incident.open", "incident/118", "mariadb hangs"),
+    Entry(at("14:02:20"), "health", "deploy.restart", "replica/mariadb.1@ctl-2", "hung, seen by its host", generation=41),
+    Entry(at("14:02:13"), "health", "incident.open", "service/mariadb", "mariadb hangs", after={"incident": 118}),
     Entry(at("13:31:00"), "health", "threat.raise", "volume/objects", "full between 17:00 and 18:30"),
-    Entry(at("12:06:10"), "mira", "apply", "", "neutron 29.0.1, canary first", generation=41),
-    Entry(at("12:05:30"), "mira", "plan", "", "4 changes, 0 irreversible", generation=41),
+    Entry(at("12:06:10"), "mira", "deploy.apply", "site/aurora", "neutron 29.0.1, canary first", generation=41),
+    Entry(at("12:05:30"), "mira", "deploy.plan", "site/aurora", "4 changes, 0 irreversible", generation=41),
     Entry(at("11:10:00"), "mira", "token.create", "tenant/imaging", "for the microscopes' uploads", after={"name": "imaging-upload", "role": "member"}),
-    Entry(at("09:40:41"), "health", "incident.close", "incident/117", "3 good probes in a row"),
-    Entry(at("09:40:06"), "health", "restart", "replica/rabbitmq.3@ctl-3", "left with status 137", before={"state": "exited"}, after={"state": "running"}, generation=40),
+    Entry(at("09:40:41"), "health", "incident.close", "service/rabbitmq", "3 good probes in a row", before={"incident": 117}),
+    Entry(at("09:40:06"), "health", "deploy.restart", "replica/rabbitmq.3@ctl-3", "left with status 137", before={"state": "exited"}, after={"state": "running"}, generation=40),
 ]  # fmt: skip
 
 
@@ -274,6 +274,8 @@ class FakeRooms:
     work: Any = None
     actions: Any = None
     state: Path = Path("/nonexistent")
+    more: Any = ()
+    app: Any = None  # made once by `pages.client`
 
     def costs(self) -> Mapping[str, Any]:
         return self.used

@@ -62,8 +62,10 @@ class FakeMetrics:
             else ""
         )
         if not kind:
-            kind = next((k for k in ("replica", "tenant") if k in matchers), "service")
+            kind = next((k for k in ("replica",) if k in matchers), "service")
         found = []
+        if "entity" in matchers:
+            return [{"__name__": metric, "entity": matchers["entity"], "vantage": "server"}]
         for name in self.universe.get(kind, []):
             labels = {"__name__": metric, kind: name}
             if kind == "replica":
@@ -75,7 +77,7 @@ class FakeMetrics:
         return found
 
     def _values(self, metric: str, labels: Mapping[str, str], times_s: Sequence[float]) -> Any:
-        kinds = ("service", "replica", "tenant", "host", "volume")
+        kinds = ("service", "replica", "entity", "host", "volume")
         key = next((labels[k] for k in kinds if labels.get(k)), "")
         seed = zlib.crc32(f"{metric}{key}{labels.get('vantage', '')}".encode())
         noise, t = np.random.default_rng(seed), np.array(times_s)
@@ -87,7 +89,7 @@ class FakeMetrics:
                 0.0005, calm * noise.normal(1, 0.09, len(t)) + (peak - calm if peak else 0) * risen
             )
         if metric == "weatherglass_probe_success":
-            worst = service == "mariadb" or labels.get("tenant") == "genomics"
+            worst = service == "mariadb" or labels.get("entity") == "tenant/genomics"
             return 1 - (0.9 if worst else 0.2 if peak else 0) * risen
         if metric == "weatherglass_volume_used_share":
             return 0.963 - (NOW_S - t) * 1.9e9 / 3600 / 400e9

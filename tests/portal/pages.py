@@ -24,7 +24,7 @@ OF_THE_INSTITUTE = (
     "/e/volume/objects", "/e/tenant/genomics", "/e/zone/rack-a", "/map?focus=service/keystone",
     "/map?focus=service/keystone&toward=up", "/map?at=2026-11-22T13:00", "/map?kind=replica", "/deploy/runs/61",
     "/deploy/runs/62", "/events?around=1795356590000000000", "/events?entity=service/keystone",
-    "/explore?q=node_load1&range=6h", "/ledger?entity=incident/118",
+    "/explore?q=node_load1&range=6h", "/ledger?entity=service/mariadb",
 )  # fmt: skip
 """Pages that the fake institute has besides."""
 
@@ -34,13 +34,17 @@ OF_A_TENANT = (
     "/e/tenant/imaging", "/map?focus=service/keystone", "/map?at=2026-11-22T13:00", "/e/replica/mariadb.1@ctl-2",
 )  # fmt: skip
 
-VOID = frozenset("area base br col embed hr img input link meta source track wbr".split())
+VOID = frozenset(
+    ["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"]
+)
 PAGE = {"accept": "text/html"}
 
 
 def client(rooms: FakeRooms, who: str = "mira") -> TestClient:
     """A browser of `who`, signed in."""
-    found = TestClient(application(rooms), follow_redirects=False, raise_server_exceptions=False)
+    if rooms.app is None:
+        rooms.app = application(rooms)
+    found = TestClient(rooms.app, follow_redirects=False, raise_server_exceptions=False)
     if who:
         found.cookies.set("wg_session", who)
     return found

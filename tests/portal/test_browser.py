@@ -19,7 +19,15 @@ from portal.serving import served
 pytestmark = pytest.mark.browser
 
 AXE = (Path(__file__).parent / "vendor" / "axe-core-4.14.1" / "axe.min.js").read_text()
-ARGS = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync".split()
+ARGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 PAGES = {
     "overview": "/", "map": "/map", "map-focus": "/map?focus=service/keystone", "alerts": "/i/", "incident": "/i/118",
     "entity": "/e/service/keystone", "entity-replica": "/e/replica/mariadb.1@ctl-2", "explore": "/explore",
@@ -65,7 +73,9 @@ def entered(
 def findings(page: Page) -> list[str]:
     """Serious and critical findings of axe-core, a line each."""
     page.evaluate(AXE)
-    result = page.evaluate("() => axe.run(document, {resultTypes: ['violations'], runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']})")
+    result = page.evaluate(
+        "() => axe.run(document, {resultTypes: ['violations'], runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']})"
+    )
     return [
         f"{v['id']}: {v['nodes'][0]['html'][:160]}"
         for v in result["violations"]

@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
-from weatherglass.engine.protocols import Entry
-from weatherglass.inventory.model import Evidence, Moment
-
 from portal.fake_cloud import FakeRooms
 from portal.pages import EVERYWHERE, OF_THE_INSTITUTE, PAGE, client, read
+from weatherglass.engine.protocols import Entry
+from weatherglass.inventory.model import Evidence, Moment
 
 HOSTILE = """'"></script></svg><xss-tag onload=alert(1)>{{7777*7777}}${7777*7777}&lt;javascript:alert(1)"""
 

@@ -36,9 +36,9 @@ def leaks(text: str, own: str, asked: str = "") -> list[str]:
 
 
 @pytest.mark.parametrize("who", sorted(PEOPLE))
-def test_a_member_reads_no_other_name(rich: FakeRooms, who: str) -> None:
-    browser, own = client(rich, who), PEOPLE[who]
-    todo, seen = list(OF_A_TENANT), set(OF_A_TENANT)
+def test_a_member_reads_no_other_name(seen: FakeRooms, who: str) -> None:
+    browser, own = client(seen, who), PEOPLE[who]
+    todo, found = list(OF_A_TENANT), set(OF_A_TENANT)
     while todo:
         path = todo.pop(0)
         answer = browser.get(path, headers=PAGE)
@@ -48,10 +48,10 @@ def test_a_member_reads_no_other_name(rich: FakeRooms, who: str) -> None:
             assert leaks(answer.text, own, asked=path) == [], path
         for tag, values in read(answer.text).tags:
             there = values.get("href", "").partition("#")[0]
-            if tag == "a" and there.startswith("/") and there not in seen and len(seen) < 40:
-                seen.add(there)
+            if tag == "a" and there.startswith("/") and there not in found and len(found) < 40:
+                found.add(there)
                 todo.append(there)
-    assert len(seen) > len(OF_A_TENANT)
+    assert len(found) > len(OF_A_TENANT)
 
 
 @settings(max_examples=16, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -64,33 +64,33 @@ def test_a_member_reads_no_other_name(rich: FakeRooms, who: str) -> None:
         max_size=4,
     ),
 )  # fmt: skip
-def test_no_query_opens_what_is_hidden(rich: FakeRooms, who: str, path: str, query: dict[str, str]) -> None:
-    answer = client(rich, who).get(path, params=query, headers=PAGE)
+def test_no_query_opens_what_is_hidden(seen: FakeRooms, who: str, path: str, query: dict[str, str]) -> None:
+    answer = client(seen, who).get(path, params=query, headers=PAGE)
     assert answer.status_code in (200, 400, 403, 404)
     assert leaks(answer.text, PEOPLE[who]) == []
 
 
-def test_a_lens_is_given_only_to_those_it_belongs_to(rich: FakeRooms) -> None:
+def test_a_lens_is_given_only_to_those_it_belongs_to(seen: FakeRooms) -> None:
     for lens in ("imaging", "operator", "site", "*", "nobody"):
-        answer = client(rich, "greta").get(f"/?lens={lens}", headers=PAGE)
+        answer = client(seen, "greta").get(f"/?lens={lens}", headers=PAGE)
         assert answer.status_code == 403, lens
     for path in ("/deploy", "/deploy/plan", "/deploy/runs/62"):
-        assert client(rich, "greta").get(path, headers=PAGE).status_code == 403
-    assert client(rich, "greta").get("/?lens=genomics").status_code == 200
+        assert client(seen, "greta").get(path, headers=PAGE).status_code == 403
+    assert client(seen, "greta").get("/?lens=genomics").status_code == 200
 
 
-def test_an_operator_may_look_through_a_tenants_eyes(rich: FakeRooms) -> None:
-    browser = client(rich)
+def test_an_operator_may_look_through_a_tenants_eyes(seen: FakeRooms) -> None:
+    browser = client(seen)
     page = browser.get("/?lens=genomics").text
     assert "genomics is" in " ".join(read(page).text).replace("\n", "") or "genomics" in page
     assert leaks(re.sub(r'(?s)<details class="menu lens">.*?</details>', "", page), "genomics") == []
     assert 'href="/e/service/keystone?lens=genomics"' in page
 
 
-def test_a_tenant_is_told_of_its_own_incidents_alone(rich: FakeRooms) -> None:
-    greta = client(rich, "greta")
+def test_a_tenant_is_told_of_its_own_incidents_alone(seen: FakeRooms) -> None:
+    greta = client(seen, "greta")
     assert greta.get("/i/118").status_code == 200 and greta.get("/i/117", headers=PAGE).status_code == 404
-    assert client(rich, "ivo").get("/i/118", headers=PAGE).status_code == 404
+    assert client(seen, "ivo").get("/i/118", headers=PAGE).status_code == 404
 
 
 def test_partitions_follow_the_lens(rich: FakeRooms) -> None:

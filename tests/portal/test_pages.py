@@ -13,7 +13,7 @@ BOUND_S = 0.2
 """PORTAL.md: every page under 200 ms of server time; taken as CPU time, for the machine of a test has other work."""
 
 
-@pytest.mark.parametrize("cloud", ["empty", "rich", "large"])
+@pytest.mark.parametrize("cloud", ["empty", "seen", "large"])
 def test_every_page_is_whole(cloud: str, request: pytest.FixtureRequest) -> None:
     rooms: FakeRooms = request.getfixturevalue(cloud)
     browser = client(rooms)
@@ -44,23 +44,23 @@ def test_ten_thousand_entities_answer_in_time(large: FakeRooms) -> None:
     assert max(slow.values()) < BOUND_S, slow
 
 
-def test_links_lead_somewhere(rich: FakeRooms) -> None:
-    browser, todo, seen = client(rich), ["/"], {"/"}
-    while todo and len(seen) < 70:
+def test_links_lead_somewhere(seen: FakeRooms) -> None:
+    browser, todo, found = client(seen), ["/"], {"/"}
+    while todo and len(found) < 70:
         page = read(browser.get(todo.pop(0), headers=PAGE).text)
         for tag, values in page.tags:
             there = values.get("href", "").partition("#")[0]
-            if tag == "a" and there.startswith("/") and there not in seen:
-                seen.add(there)
+            if tag == "a" and there.startswith("/") and there not in found:
+                found.add(there)
                 answer = browser.get(there, headers=PAGE)
                 assert answer.status_code == 200, (there, answer.status_code)
                 if "?" not in there:
                     todo.append(there)
-    assert len(seen) > 50
+    assert len(found) > 50
 
 
-def test_parts_that_renew_are_in_the_page(rich: FakeRooms) -> None:
-    browser = client(rich)
+def test_parts_that_renew_are_in_the_page(seen: FakeRooms) -> None:
+    browser = client(seen)
     for path in EVERYWHERE + OF_THE_INSTITUTE:
         page = read(browser.get(path).text)
         for _, values in page.tags:
@@ -68,8 +68,8 @@ def test_parts_that_renew_are_in_the_page(rich: FakeRooms) -> None:
                 assert id.removeprefix("#") in page.ids, (path, id)
 
 
-def test_what_is_not_there_is_said(rich: FakeRooms) -> None:
-    browser = client(rich)
+def test_what_is_not_there_is_said(seen: FakeRooms) -> None:
+    browser = client(seen)
     for path in (
         "/i/9999",
         "/i/x",
@@ -85,17 +85,17 @@ def test_what_is_not_there_is_said(rich: FakeRooms) -> None:
         assert answer.status_code == 400 and read(answer.text).wrong == [], path
 
 
-def test_static_files_carry_their_licences(rich: FakeRooms) -> None:
+def test_static_files_carry_their_licences(seen: FakeRooms) -> None:
     from weatherglass.portal.kit import HERE
 
     for folder in (HERE / "static" / "vendor").iterdir():
         assert any(file.name.startswith("LICENSE") for file in folder.iterdir()), folder.name
-    answer = client(rich, who="").get("/static/weatherglass.css?v=1")
+    answer = client(seen, who="").get("/static/weatherglass.css?v=1")
     assert answer.status_code == 200 and "immutable" in answer.headers["cache-control"]
 
 
-def test_nobody_is_sent_to_the_login_page(rich: FakeRooms) -> None:
-    browser = client(rich, who="")
+def test_nobody_is_sent_to_the_login_page(seen: FakeRooms) -> None:
+    browser = client(seen, who="")
     answer = browser.get("/map?focus=service/keystone", headers=PAGE)
     assert answer.status_code == 303 and answer.headers["location"].startswith("/login?next=%2Fmap")
     page = browser.get(answer.headers["location"], headers=PAGE)

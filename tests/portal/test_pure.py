@@ -146,12 +146,22 @@ def test_words_of_state_are_coloured_and_the_rest_escaped(text: str) -> None:
 
 
 def test_deeds_are_told_whatever_they_are_called() -> None:
-    entry = SimpleNamespace(what="{generation}{x}", entity="service/a", why="{y}", generation=3)
-    assert "3" in words.plain(words.deed(entry))
+    def told(what: str, **more: object) -> str:
+        values = {"entity": "", "why": "", "generation": 0, "before": None, "after": None, **more}
+        return words.plain(words.deed(SimpleNamespace(what=what, **values)))
+
+    assert told("{generation}{x}", entity="service/a", why="{y}", generation=3) == "{generation}{x} a: {y}"
     assert (
-        words.plain(words.deed(SimpleNamespace(what="apply", entity="", why="new", generation=41)))
+        told("deploy.apply", generation=41, why="new", after={"state": "live"})
         == "Applied generation 41: new"
     )
+    assert told("deploy.apply", generation=41, after={"state": "begun"}) == "Began to apply generation 41"
+    assert (
+        told("deploy.apply", generation=41, after={"state": "failed"})
+        == "Began to apply generation 41, which failed"
+    )
+    assert told("token.create", entity="host/a", after={"name": "agent-a"}) == "Made token agent-a"
+    assert told("incident.open", entity="service/a", after={"incident": 7}) == "Opened incident 7"
 
 
 def test_states_fill_the_span() -> None:

@@ -56,11 +56,11 @@ PANELS: dict[str, tuple[Panel, ...]] = {
     ),
     "volume": (Panel("In use", "share", 'weatherglass_volume_used_share{{volume="{name}"}}'),),
     "tenant": (
-        Panel("Probe time", "s", 'max(weatherglass_probe_seconds{{tenant="{name}"}})'),
+        Panel("Probe time", "s", 'max(weatherglass_probe_seconds{{entity="tenant/{name}"}})'),
         Panel(
             "Probes failed",
             "share",
-            '1 - avg(avg_over_time(weatherglass_probe_success{{tenant="{name}"}}[1m]))',
+            '1 - avg(avg_over_time(weatherglass_probe_success{{entity="tenant/{name}"}}[1m]))',
         ),
     ),
 }

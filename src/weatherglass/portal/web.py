@@ -69,7 +69,7 @@ def weave(graph: Graph) -> Web:
     for id in graph.entities:
         kinds[kind_of(id)].append(id)
     return Web(
-        entities=dict(graph.entities),
+        entities={str(id): entity for id, entity in graph.entities.items()},
         edges=tuple(edges),
         below={id: tuple(near) for id, near in below.items()},
         above={id: tuple(near) for id, near in above.items()},

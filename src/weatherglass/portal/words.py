@@ -114,41 +114,58 @@ Part = str | tuple[str, str]
 """A piece of a sentence: words, or (entity, words) to be a link."""
 
 DEEDS = {
-    "apply": ("Applied generation {generation}", ""),
-    "plan": ("Planned generation {generation}", ""),
-    "rollback": ("Went back to generation {generation}", ""),
-    "restart": ("Restarted", "entity"),
-    "deploy.restart": ("Restarted", "entity"),
-    "deploy.grow": ("Grew", "entity"),
-    "grow": ("Grew", "entity"),
-    "deploy.rollback": ("Went back to generation {generation}", ""),
-    "quarantine": ("Quarantined", "entity"),
-    "adopt": ("Adopted", "entity"),
-    "reconcile": ("Put right", "entity"),
-    "incident.open": ("Opened", "entity"),
-    "incident.close": ("Closed", "entity"),
-    "token.create": ("Made token", "name"),
-    "token.revoke": ("Revoked token", "name"),
-    "login": ("Signed in", ""),
-    "silence": ("Silenced", "entity"),
-    "backup": ("Backed up the state", ""),
+    "deploy.apply": ("Applied", "Began to apply", "generation"),
+    "deploy.rollback": ("Went back to", "Began to go back to", "generation"),
+    "deploy.plan": ("Planned", "Began to plan", "generation"),
+    "deploy.restart": ("Restarted", "Began to restart", "entity"),
+    "deploy.grow": ("Grew", "Began to grow", "entity"),
+    "deploy.heal": ("Put right", "Began to put right", "entity"),
+    "deploy.quarantine": ("Quarantined", "Quarantined", "entity"),
+    "deploy.pause": ("Paused the reconciler of", "Paused the reconciler of", "entity"),
+    "deploy.resume": ("Resumed the reconciler of", "Resumed the reconciler of", "entity"),
+    "deploy.down": ("Took down", "Began to take down", "entity"),
+    "remedy.restart": ("Asked to restart", "Asked to restart", "entity"),
+    "remedy.approved": ("Approved a remedy for", "Approved a remedy for", "entity"),
+    "fault.inject": ("Made a fault on", "Made a fault on", "entity"),
+    "incident.open": ("Opened", "Opened", "incident"),
+    "incident.close": ("Closed", "Closed", "incident"),
+    "token.create": ("Made token", "Made token", "name"),
+    "token.revoke": ("Revoked token", "Revoked token", "name"),
 }
-"""What was done → (how it is told, what follows it). A deed not listed is told by its own name."""
+"""What was done → how it is told when done, when only begun, and what is named after it. Others by their own name."""
+
+
+def begun(entry: Any) -> bool:
+    """Whether an entry tells an intent whose outcome is an entry of its own."""
+    return isinstance(entry.after, Mapping) and entry.after.get("state") == "begun"
 
 
 def deed(entry: Any) -> list[Part]:
     """A ledger entry as a sentence in parts."""
-    words, follows = DEEDS.get(
-        entry.what, (entry.what.replace(".", " ").replace("_", " ").capitalize(), "entity")
-    )
-    parts: list[Part] = [words.replace("{generation}", str(entry.generation))]
-    if entry.entity and follows == "entity":
+    own = entry.what.replace(".", " ").replace("_", " ").capitalize()
+    done, intent, follows = DEEDS.get(entry.what, (own, own, "entity"))
+    state = entry.after.get("state", "") if isinstance(entry.after, Mapping) else ""
+    parts: list[Part] = [intent if begun(entry) else done]
+    if state in ("failed", "interrupted"):
+        parts = [intent]
+    known = {**_mapping(entry.before), **_mapping(entry.after)}
+    if follows == "generation" and entry.generation:
+        parts.append(f" generation {entry.generation}")
+    elif follows == "name" and known.get("name"):
+        parts.append(f" {known['name']}")
+    elif follows == "incident" and known.get("incident"):
+        parts += [" ", (f"incident/{known['incident']}", f"incident {known['incident']}")]
+    elif entry.entity:
         parts += [" ", (entry.entity, pretty(entry.entity))]
-    elif entry.entity and follows == "name":
-        parts += [" ", name_of(entry.entity) or entry.entity]
+    if state in ("failed", "interrupted"):
+        parts.append(f", which {'failed' if state == 'failed' else 'was interrupted'}")
     if entry.why:
         parts.append(f": {entry.why}")
     return parts
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def plain(parts: Sequence[Part]) -> str:

@@ -32,8 +32,8 @@ def routes(desk: Desk) -> APIRouter:
             raise NotFound(
                 f"No entity is called {id}.", mend="search for it, or look at the map; names are kind/name"
             )
-        range_text = request.query_params.get("range", "1h")
-        seconds = parse_span(range_text, 3600)
+        range_text = request.query_params.get("range", "15m")
+        seconds = parse_span(range_text, 900)
         end, start = visit.now_ns, visit.now_ns - int(seconds * SECOND_NS)
         operator = visit.lens.operator
         record, state = visit.states.get(id), visit.state(id)

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from weatherglass.base.errors import NotFound
 from weatherglass.base.ids import name_of
 from weatherglass.base.time import SECOND_NS
+from weatherglass.base.units import duration
 from weatherglass.portal.charts import Chart
 from weatherglass.portal.evidence import evidence_chart, tenant_incident_sentence
 from weatherglass.portal.kit import Desk, Page, Visit
@@ -18,7 +19,8 @@ from weatherglass.portal.words import Part, clock, plural, pretty, span
 
 CHARTS_AT_MOST = 9
 SPREAD_AT_MOST = 18
-LEAD_IN_NS = 900 * SECOND_NS
+MARGIN_NS = (90 * SECOND_NS, 900 * SECOND_NS)
+"""The least and the most that evidence is shown before an incident's first sign; as long as it lasted in between."""
 
 TONES = {
     "first sign": "sick",
@@ -70,7 +72,7 @@ def routes(desk: Desk) -> APIRouter:
             felt=felt(visit, incident),
             charts=charts(visit, incident) if visit.lens.operator else [],
             facts=facts(visit, incident),
-            remedies=list(incident.remedies) if visit.lens.operator else [],
+            remedies=remedies(incident) if visit.lens.operator else [],
             live=("say", "facts", "story", "spread"),
         )
 
@@ -146,13 +148,14 @@ def facts(visit: Visit, incident: Any) -> list[tuple[str, str, str]]:
 def first_sign(incident: Any) -> int:
     """When it began, as far as is known."""
     known = [m.at_ns for m in incident.moments] + [incident.opened_ns, incident.onset_ns]
-    return min(ns for ns in known if ns)
+    return int(min(ns for ns in known if ns))
 
 
 def charts(visit: Visit, incident: Any) -> list[Chart]:
     """Every piece of evidence that can be drawn, over the incident and a quarter of an hour before."""
-    start = first_sign(incident) - LEAD_IN_NS
-    end = min(visit.now_ns, (incident.closed_ns or visit.now_ns) + 300 * SECOND_NS)
+    first, last = first_sign(incident), incident.closed_ns or visit.now_ns
+    margin = max(MARGIN_NS[0], min(MARGIN_NS[1], last - first))
+    start, end = first - margin, min(visit.now_ns, last + margin // 2)
     drawn: list[Chart] = []
     for id in [incident.cause, *(e for e in incident.affected if e != incident.cause)]:
         for item in incident.evidence.get(id, ()):
@@ -170,6 +173,32 @@ def charts(visit: Visit, incident: Any) -> list[Chart]:
                     )
                 )
     return drawn
+
+
+def remedies(incident: Any) -> list[tuple[int, str, str, str, str]]:
+    """(instant, action, entity, run, what became of it) of each remedy that was tried."""
+    rows = []
+    for one in incident.remedies:
+        told = [str(one[key]) for key in ("state", "outcome", "reason") if one.get(key)]
+        if one.get("took_s"):
+            told.append(f"took {duration(float(one['took_s']))}")
+        if one.get("helped") is not None:
+            told.append("it helped" if one["helped"] else "it did not help")
+        if one.get("who"):
+            told.append(f"by {one['who']}")
+        action = str(one.get("remedy") or one.get("action") or "remedy")
+        reference = str(one.get("reference", ""))
+        run = reference if reference.isdigit() else ""
+        rows.append(
+            (
+                int(one.get("asked_ns") or one.get("at_ns") or 0),
+                action,
+                str(one.get("entity", "")),
+                run,
+                ", ".join(told),
+            )
+        )
+    return rows
 
 
 def felt(visit: Visit, incident: Any) -> list[tuple[str, int, int]]:

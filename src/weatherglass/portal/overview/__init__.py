@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +17,11 @@ from weatherglass.portal import signals
 from weatherglass.portal.charts import Chart
 from weatherglass.portal.evidence import evidence_chart, sentence_of, tenant_sentence
 from weatherglass.portal.kit import Desk, Page, Visit
-from weatherglass.portal.words import GRAVITY, Part, ago, plural
+from weatherglass.portal.words import GRAVITY, Part, ago, begun, plural
 
 FINDINGS_AT_MOST = 6
 ROWS_AT_MOST = 60
+DEEDS_AT_MOST = 8
 DAY_NS = 86400 * SECOND_NS
 
 HOUSE = ("house", "health", "reconciler", "deploy")
@@ -92,13 +94,26 @@ def routes(desk: Desk) -> APIRouter:
             loop=loop(visit),
             findings=found[:FINDINGS_AT_MOST],
             findings_more=len(found) - FINDINGS_AT_MOST,
-            deeds=list(visit.rooms.ledger.read(limit=8)),
+            deeds=deeds(visit),
             tenants=tenants(visit),
             live=("say", "loop", "needs", "deeds", "services", "tenants"),
             **common,
         )
 
     return router
+
+
+def deeds(visit: Visit) -> list[Any]:
+    """The newest entries of the ledger; an intent is left out once its outcome is told."""
+    newest = visit.rooms.ledger.read(limit=DEEDS_AT_MOST * 3)
+    told = {
+        (e.what, e.entity, e.after.get("run"))
+        for e in newest
+        if isinstance(e.after, Mapping) and not begun(e)
+    }
+    return [e for e in newest if not (begun(e) and (e.what, e.entity, e.after.get("run")) in told)][
+        :DEEDS_AT_MOST
+    ]
 
 
 def worst(visit: Visit) -> str:
@@ -157,7 +172,9 @@ def loop(visit: Visit) -> list[tuple[str, str, str, str, str]]:
         (
             "Acted",
             f"{len(acts)} today",
-            f"{plural(len(day) - len(acts), 'deed')} by people" if day else "nothing needed doing",
+            f"{plural(sum(e.who.split('/')[0] not in HOUSE for e in day if not begun(e)), 'deed')} by people"
+            if day
+            else "nothing needed doing",
             visit.href("/ledger"),
             "",
         ),
@@ -229,7 +246,17 @@ def _why(visit: Visit, entity: str, since_ns: int) -> tuple[str, ...]:
 def _first_chart(visit: Visit, evidence: Any, state: str, since_ns: int) -> Chart | None:
     for item in evidence:
         if item.query:
-            return evidence_chart(visit, item, state, visit.now_ns - 3600 * SECOND_NS, visit.now_ns, since_ns)
+            return evidence_chart(
+                visit,
+                item,
+                state,
+                max(
+                    visit.now_ns - 6 * 3600 * SECOND_NS,
+                    min(visit.now_ns - 900 * SECOND_NS, since_ns - 600 * SECOND_NS),
+                ),
+                visit.now_ns,
+                since_ns,
+            )
     return None
 
 
