@@ -80,7 +80,7 @@ class Incident:
     cause: str = ""  # an entity, or "" while none is named
     cause_score: float = 0.0
     kind: str = ""  # dead | hung | full | filling | slow | failing | unreachable
-    detail: str = ""  # of the kind, in a few words: `exit by signal 9`
+    detail: str = ""  # of the kind, in a few words: `signal 9`
     affected: tuple[EntityId, ...] = ()  # in order of onset
     tenants: tuple[EntityId, ...] = ()
     moments: tuple[Moment, ...] = ()
