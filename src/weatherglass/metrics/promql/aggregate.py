@@ -11,7 +11,7 @@ from weatherglass.base.errors import Invalid
 from weatherglass.engine.protocols import Labels
 from weatherglass.metrics.promql.ast import ValueType
 from weatherglass.metrics.promql.over_time import quantile
-from weatherglass.metrics.promql.vector import Vector, drop, keep, unite, with_label
+from weatherglass.metrics.promql.vector import Vector, drop, keep, sums, unite, with_label
 from weatherglass.metrics.types import BoolArray, FloatArray, Int64Array
 
 
@@ -36,7 +36,7 @@ class Aggregator(NamedTuple):
 
 
 def _add(g: Group, values: FloatArray) -> FloatArray:
-    return np.add.reduceat(np.where(g.present, values, 0.0), g.starts, axis=0)
+    return sums(np.where(g.present, values, 0.0), g.starts, np.append(g.starts[1:], len(g.of)))
 
 
 def _count(g: Group) -> FloatArray:
@@ -103,13 +103,12 @@ def aggregate(
         assert isinstance(parameter, np.ndarray)
         return _top(vector, order, g, parameter, largest=op == "topk")
     present = np.logical_or.reduceat(g.present, starts, axis=0)
-    with np.errstate(all="ignore"):
-        fold = AGGREGATORS[op].fold
-        if fold is not None:
-            values = fold(g)
-        else:
-            assert isinstance(parameter, np.ndarray)
-            values = _quantile(g, parameter, len(keys), steps)
+    fold = AGGREGATORS[op].fold
+    if fold is not None:
+        values = fold(g)
+    else:
+        assert isinstance(parameter, np.ndarray)
+        values = _quantile(g, parameter, len(keys), steps)
     return Vector(list(keys), np.where(present, values, 0.0), present)
 
 
@@ -142,7 +141,7 @@ def _top(vector: Vector, order: Int64Array, g: Group, k: FloatArray, *, largest:
         )
         rank = np.empty_like(place)
         np.put_along_axis(rank, place, np.arange(len(key))[:, None] + np.zeros_like(place), axis=0)
-        chosen[order[members]] = present & (rank < np.clip(k, 0, len(key)))
+        chosen[order[members]] = present & (rank < np.trunc(np.clip(k, 0, len(key))))
     rows = chosen.any(axis=1)
     kept = np.flatnonzero(rows)
     if vector.values.shape[1] == 1:  # an instant query answers in order of value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 import numpy as np
 
@@ -32,21 +33,17 @@ COMPARE: dict[str, Callable[[FloatArray, FloatArray], BoolArray]] = {
 
 
 def scalars(op: str, left: FloatArray, right: FloatArray) -> FloatArray:
-    with np.errstate(all="ignore"):
-        return (
-            ARITHMETIC[op](left, right) if op in ARITHMETIC else COMPARE[op](left, right).astype(np.float64)
-        )
+    return ARITHMETIC[op](left, right) if op in ARITHMETIC else COMPARE[op](left, right).astype(np.float64)
 
 
 def vector_scalar(op: str, vector: Vector, scalar: FloatArray, *, swapped: bool, keep_bool: bool) -> Vector:
     """A vector with a scalar (n_steps,); `swapped` when the scalar stands left. Comparisons filter unless `bool`."""
     left, right = (scalar[None, :], vector.values) if swapped else (vector.values, scalar[None, :])
-    with np.errstate(all="ignore"):
-        if op in ARITHMETIC:
-            return unite(
-                [without_name(one) for one in vector.labels], ARITHMETIC[op](left, right), vector.present
-            )
-        true = COMPARE[op](left, right)
+    if op in ARITHMETIC:
+        return unite(
+            [without_name(one) for one in vector.labels], ARITHMETIC[op](left, right), vector.present
+        )
+    true = COMPARE[op](left, right)
     if keep_bool:
         return unite([without_name(one) for one in vector.labels], true.astype(np.float64), vector.present)
     return Vector(vector.labels, vector.values, vector.present & true)
@@ -93,52 +90,38 @@ def sets(op: str, left: Vector, right: Vector, matching: Matching) -> Vector:
 def vectors(op: str, left: Vector, right: Vector, matching: Matching, *, keep_bool: bool) -> Vector:
     """Arithmetic or comparison of two vectors: one to one, or many to one with group_left/right."""
     steps = left.values.shape[1]
-    many, one = (right, left) if matching.group == "right" else (left, right)
+    swapped = matching.group == "right"
+    many, one = (right, left) if swapped else (left, right)
     ones = _by_signature(one, matching)
+    # Wherever both sides have anything at all, the one side must be unique, whether it is matched or not.
+    both_sides = many.present.any(axis=0) & one.present.any(axis=0)
+    for sign, partners in ones.items():
+        if len(partners) > 1 and (one.present[partners].sum(axis=0) > 1)[both_sides].any():
+            _ambiguous(sign, "left" if swapped else "right", one, partners)
     labels: list[Labels] = []
     values: list[FloatArray] = []
     present: list[BoolArray] = []
-    side = "left" if matching.group == "right" else "right"
     for sign, rows in _by_signature(many, matching).items():
-        partners = ones.get(sign, [])
-        if not partners:
-            continue
-        partner_there = one.present[partners]
-        there_many = many.present[rows]
-        if (partner_there.sum(axis=0) > 1)[there_many.any(axis=0)].any():
-            _ambiguous(
-                f"found duplicate series for the match group {show(sign)} on the {side} hand-side of the operation",
-                one,
-                partners,
-            )
-        if not matching.group and (there_many.sum(axis=0) > 1)[partner_there.any(axis=0)].any():
+        met = np.zeros(steps, np.int64)
+        # Partners take turns: labels copied from the one side may differ, so each makes rows of its own.
+        for partner in ones.get(sign, ()):
+            for row in rows:
+                there = many.present[row] & one.present[partner]
+                if not there.any():
+                    continue
+                a, b = (one, partner), (many, row)
+                (x, i), (y, k) = (a, b) if swapped else (b, a)
+                result, stands = _apply(op, x.values[i], y.values[k], there, keep_bool=keep_bool)
+                met += stands
+                labels.append(_result_labels(op, many.labels[row], one.labels[partner], matching, keep_bool))
+                values.append(result)
+                present.append(stands)
+        if not matching.group and (met > 1).any():
             raise Invalid(
                 "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)",
                 where=show(sign),
                 mend="add group_left() or group_right(), or aggregate the side with many",
             )
-        pick = np.argmax(partner_there, axis=0)  # at each step the one partner that is there
-        chosen = one.values[partners][pick, np.arange(steps)]
-        has = partner_there.any(axis=0)
-        # Labels copied from the one side may differ from partner to partner, so each is its own row.
-        for k, partner in enumerate(partners):
-            mine = has & (pick == k)
-            if not mine.any():
-                continue
-            for row in rows:
-                both = many.present[row] & mine
-                if not both.any():
-                    continue
-                a, b = (chosen, many.values[row]) if matching.group == "right" else (many.values[row], chosen)
-                with np.errstate(all="ignore"):
-                    if op in ARITHMETIC:
-                        result, stands = ARITHMETIC[op](a, b), both
-                    else:
-                        true = COMPARE[op](a, b)
-                        result, stands = (true.astype(np.float64), both) if keep_bool else (a, both & true)
-                labels.append(_result_labels(op, many.labels[row], one.labels[partner], matching, keep_bool))
-                values.append(result)
-                present.append(stands)
     if not labels:
         return Vector.empty(steps)
     try:
@@ -147,6 +130,16 @@ def vectors(op: str, left: Vector, right: Vector, matching: Matching, *, keep_bo
         raise Invalid(
             "multiple matches for labels: grouping labels must ensure unique matches", where=why.where
         ) from why
+
+
+def _apply(
+    op: str, left: FloatArray, right: FloatArray, there: BoolArray, *, keep_bool: bool
+) -> tuple[FloatArray, BoolArray]:
+    """(values, where they stand): a comparison without `bool` keeps the left value where it is true."""
+    if op in ARITHMETIC:
+        return ARITHMETIC[op](left, right), there
+    true = COMPARE[op](left, right)
+    return (true.astype(np.float64), there) if keep_bool else (left, there & true)
 
 
 def _result_labels(op: str, many: Labels, one: Labels, matching: Matching, keep_bool: bool) -> Labels:
@@ -161,9 +154,10 @@ def _result_labels(op: str, many: Labels, one: Labels, matching: Matching, keep_
     return labels
 
 
-def _ambiguous(message: str, side: Vector, rows: list[int]) -> None:
+def _ambiguous(sign: Labels, hand: str, side: Vector, rows: list[int]) -> NoReturn:
     examples = ", ".join(show(side.labels[i]) for i in rows[:2])
     raise Invalid(
-        f"{message}: [{examples}];many-to-many matching not allowed: matching labels must be unique on one side",
+        f"found duplicate series for the match group {show(sign)} on the {hand} hand-side of the operation: "
+        f"[{examples}];many-to-many matching not allowed: matching labels must be unique on one side",
         mend="match on more labels, or aggregate that side",
     )

@@ -53,6 +53,13 @@ def evaluate(
             "exceeded maximum resolution of 11,000 points per timeseries",
             mend="widen the step, or shorten the span",
         )
+    with np.errstate(all="ignore"):  # IEEE's answers are PromQL's
+        return _evaluate(expr, select, start_ms, end_ms, step_ms, lookback_ms)
+
+
+def _evaluate(
+    expr: Node, select: Select, start_ms: int, end_ms: int, step_ms: int, lookback_ms: int
+) -> QueryResult:
     at_ms = np.arange(start_ms, end_ms + 1, step_ms, dtype=np.int64)
     ev = Evaluation(select, at_ms, lookback_ms, start_ms, end_ms)
     is_range = end_ms > start_ms
@@ -168,13 +175,13 @@ class Evaluation:
         if isinstance(node, Selector):
             found = self.select(node.matchers, int(ends.min()) - range_ms + 1, int(ends.max()))
             self._bound(len(found.labels), self.steps)
-            return Windows.cut(found, ends, range_ms)
+            return Windows.cut(found, ends, range_ms, self.at_ms)
         step = round(node.step_s * 1000) or DEFAULT_SUBQUERY_STEP_MS
         # Steps are absolute multiples of the step, in (first window's start, last window's end].
         first = (int(ends.min()) - range_ms) // step * step + step
         inner_at = np.arange(first, int(ends.max()) + 1, step, dtype=np.int64)
         if not len(inner_at):
-            return Windows.cut(Selection([], [], []), ends, range_ms)
+            return Windows.cut(Selection([], [], []), ends, range_ms, self.at_ms)
         self._bound(1, len(inner_at))
         inner = Evaluation(
             self.select, inner_at, self.lookback_ms, self.query_start_ms, self.query_end_ms, self.warnings
@@ -188,7 +195,7 @@ class Evaluation:
                 [inner_at[p] for p in v.present],
                 [row[p] for row, p in zip(v.values, v.present, strict=True)],
             )
-        return Windows.cut(found, ends, range_ms)
+        return Windows.cut(found, ends, range_ms, self.at_ms)
 
     # --- nodes ---
 
@@ -229,21 +236,20 @@ class Evaluation:
         if function.kind == "labels":
             out: Vector = function.kernel(self, node)
             return out
-        with np.errstate(all="ignore"):
-            if function.kind == "range":
-                place = function.args.index(ValueType.MATRIX)
-                windows = self.windows(node.args[place])
-                extra = [self.scalar(arg) for i, arg in enumerate(node.args) if i != place]
-                if node.function == "quantile_over_time":
-                    self._warn_quantile(extra[0])
-                values, present = function.kernel(windows, *extra)
-                labels = windows.labels
-            else:
-                inner = self.vector(node.args[0])
-                extra = [self.scalar(arg) for arg in node.args[1:]]
-                if len(extra) < len(function.args) - 1:
-                    extra.append(np.ones(self.steps))  # round's default
-                values, present, labels = function.kernel(inner.values, *extra), inner.present, inner.labels
+        if function.kind == "range":
+            place = function.args.index(ValueType.MATRIX)
+            windows = self.windows(node.args[place])
+            extra = [self.scalar(arg) for i, arg in enumerate(node.args) if i != place]
+            if node.function == "quantile_over_time":
+                self._warn_quantile(extra[0])
+            values, present = function.kernel(windows, *extra)
+            labels = windows.labels
+        else:
+            inner = self.vector(node.args[0])
+            extra = [self.scalar(arg) for arg in node.args[1:]]
+            if len(extra) < len(function.args) - 1:
+                extra.append(np.ones(self.steps))  # round's default
+            values, present, labels = function.kernel(inner.values, *extra), inner.present, inner.labels
         if not function.keeps_name:
             labels = [without_name(one) for one in labels]
         return unite(labels, values, present)

@@ -19,6 +19,7 @@ import numpy as np
 from weatherglass.metrics.promql import calendar_fields as cal
 from weatherglass.metrics.promql import labelled, over_time
 from weatherglass.metrics.promql.ast import ValueType
+from weatherglass.metrics.promql.vector import larger, smaller
 from weatherglass.metrics.types import FloatArray
 
 SCALAR, VECTOR, MATRIX, STRING = ValueType.SCALAR, ValueType.VECTOR, ValueType.MATRIX, ValueType.STRING
@@ -40,10 +41,6 @@ class Function(NamedTuple):
 def _round(values: FloatArray, nearest: FloatArray) -> FloatArray:
     inverse = 1.0 / nearest  # as Prometheus does, so that 0.1 behaves
     return np.asarray(np.floor(values * inverse + 0.5) / inverse)
-
-
-def _clamp(values: FloatArray, low: FloatArray, high: FloatArray) -> FloatArray:
-    return np.asarray(np.maximum(low, np.minimum(high, values)))
 
 
 def _range(
@@ -98,8 +95,8 @@ FUNCTIONS: dict[str, Function] = {
     "sqrt": _map(np.sqrt, "Square root."),
     "sgn": _map(np.sign, "−1, 0 or 1 after the sign."),
     "clamp": Function((VECTOR, SCALAR, SCALAR), "labels", labelled.clamp, "Values held between min and max; nothing where min > max."),
-    "clamp_min": _map(lambda v, low: np.where(np.isnan(v), v, np.maximum(v, low)), "Values no lower than min.", SCALAR),
-    "clamp_max": _map(lambda v, high: np.where(np.isnan(v), v, np.minimum(v, high)), "Values no higher than max.", SCALAR),
+    "clamp_min": _map(larger, "Values no lower than min.", SCALAR),
+    "clamp_max": _map(smaller, "Values no higher than max.", SCALAR),
     "acos": _map(np.arccos, "Arc cosine, radians."),
     "acosh": _map(np.arccosh, "Inverse hyperbolic cosine."),
     "asin": _map(np.arcsin, "Arc sine, radians."),

@@ -14,7 +14,7 @@ import numpy as np
 from weatherglass.base.errors import Invalid
 from weatherglass.engine.protocols import Labels
 from weatherglass.metrics.promql.ast import Call, Node, Selector, StringLiteral
-from weatherglass.metrics.promql.vector import Vector, drop, unite, with_label, without_name
+from weatherglass.metrics.promql.vector import Vector, drop, larger, smaller, unite, with_label, without_name
 from weatherglass.metrics.types import BoolArray, FloatArray
 
 if TYPE_CHECKING:
@@ -29,17 +29,20 @@ def _text(node: Node) -> str:
 
 
 def _equal_labels(node: Node) -> Labels:
-    """The labels that an `absent` can be sure of: those with exactly one `=` matcher."""
+    """The labels that an `absent` can be sure of: those of `=` matchers that no later matcher of the label unsettles."""
     if not isinstance(node, Selector):
         return ()
-    names = [m.name for m in node.matchers]
-    return tuple(
-        sorted(
-            (m.name, m.value)
-            for m in node.matchers
-            if m.op == "=" and m.name != "__name__" and m.value and names.count(m.name) == 1
-        )
-    )
+    found: dict[str, str] = {}
+    seen: set[str] = set()
+    for m in node.matchers:
+        if m.name == "__name__":
+            continue
+        if m.op == "=" and m.name not in seen:
+            found[m.name] = m.value
+            seen.add(m.name)
+        else:
+            found.pop(m.name, None)
+    return tuple(sorted((name, value) for name, value in found.items() if value))
 
 
 def absent(ev: Evaluation, call: Call) -> Vector:
@@ -93,7 +96,7 @@ def date(field: Callable[[FloatArray], FloatArray]) -> Callable[[Evaluation, Cal
 
 def clamp(ev: Evaluation, call: Call) -> Vector:
     inner, low, high = ev.vector(call.args[0]), ev.scalar(call.args[1]), ev.scalar(call.args[2])
-    values = np.maximum(low, np.minimum(high, inner.values))
+    values = larger(low, smaller(high, inner.values))
     return unite([without_name(one) for one in inner.labels], values, inner.present & ~(low > high))
 
 

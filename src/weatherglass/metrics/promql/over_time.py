@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from weatherglass.base.errors import Invalid
 from weatherglass.metrics.promql.windows import Windows
 from weatherglass.metrics.types import BoolArray, FloatArray, Int64Array
 
@@ -28,29 +29,31 @@ def _fallen(w: Windows) -> FloatArray:
     return w.reduce(np.add, before, skip=1)
 
 
+def reach_back(to_start: FloatArray, to_zero: FloatArray | float, interval: FloatArray) -> FloatArray:
+    """How far before its first sample a window's increase is stretched, s: Prometheus 3's order of the two rules."""
+    return np.fmin(np.where(to_start >= interval * 1.1, interval / 2, to_start), to_zero)
+
+
 def _extrapolated(w: Windows, *, counter: bool, per_second: bool) -> Result:
     present = w.count >= 2
     first, last = w.first, w.last
-    with np.errstate(all="ignore"):
-        rise = w.values[last] - w.values[first]
-        if counter:
-            rise = rise + _fallen(w)
-        sampled = (w.times[last] - w.times[first]) / 1000.0
-        interval = sampled / (w.count - 1)
-        to_start = (w.times[first] - (w.ends_ms - w.range_ms)) / 1000.0
-        to_end = (w.ends_ms - w.times[last]) / 1000.0
-        threshold = interval * 1.1
-        to_start = np.where(to_start >= threshold, interval / 2, to_start)
-        if counter:
-            # A counter is never below zero: do not reach back past where it would have been.
-            to_zero = np.where(
-                (rise > 0) & (w.values[first] >= 0), sampled * (w.values[first] / rise), np.inf
-            )
-            to_start = np.minimum(to_start, np.where(np.isnan(to_zero), np.inf, to_zero))
-        to_end = np.where(to_end >= threshold, interval / 2, to_end)
-        out = rise * ((sampled + to_start + to_end) / sampled)
-        if per_second:
-            out = out / (w.range_ms / 1000.0)
+    rise = w.values[last] - w.values[first]
+    if counter:
+        rise = rise + _fallen(w)
+    sampled = (w.times[last] - w.times[first]) / 1000.0
+    interval = sampled / (w.count - 1)
+    to_start = (w.times[first] - (w.ends_ms - w.range_ms)) / 1000.0
+    to_end = (w.ends_ms - w.times[last]) / 1000.0
+    to_zero = np.inf
+    if counter:
+        # A counter is never below zero: do not reach back past where it would have been.
+        rising = (rise > 0) & (w.values[first] >= 0)
+        to_zero = np.where(rising, sampled * (w.values[first] / rise), np.inf)
+    to_start = reach_back(to_start, to_zero, interval)
+    to_end = np.where(to_end >= interval * 1.1, interval / 2, to_end)
+    out = rise * ((sampled + to_start + to_end) / sampled)
+    if per_second:
+        out = out / (w.range_ms / 1000.0)
     return np.where(present, out, 0.0), present
 
 
@@ -70,12 +73,11 @@ def _last_two(w: Windows, *, counter: bool, per_second: bool) -> Result:
     present = w.count >= 2
     last = w.last
     previous = np.maximum(last - 1, 0)
-    with np.errstate(all="ignore"):
-        out = w.values[last] - w.values[previous]
-        if counter:
-            out = np.where(w.values[last] < w.values[previous], w.values[last], out)
-        if per_second:
-            out = out / ((w.times[last] - w.times[previous]) / 1000.0)
+    out = w.values[last] - w.values[previous]
+    if counter:
+        out = np.where(w.values[last] < w.values[previous], w.values[last], out)
+    if per_second:
+        out = out / ((w.times[last] - w.times[previous]) / 1000.0)
     return np.where(present, out, 0.0), present
 
 
@@ -121,9 +123,8 @@ def present_over_time(w: Windows) -> Result:
 
 def _variance(times: Int64Array, values: FloatArray, mask: BoolArray) -> FloatArray:
     n = mask.sum(axis=1)
-    with np.errstate(all="ignore"):
-        mean = np.where(mask, values, 0.0).sum(axis=1) / n
-        return np.asarray(np.where(mask, (values - mean[:, None]) ** 2, 0.0).sum(axis=1) / n)
+    mean = np.where(mask, values, 0.0).sum(axis=1) / n
+    return np.asarray(np.where(mask, (values - mean[:, None]) ** 2, 0.0).sum(axis=1) / n)
 
 
 def stdvar_over_time(w: Windows) -> Result:
@@ -152,9 +153,8 @@ def quantile(q: float, values: FloatArray, mask: BoolArray) -> FloatArray:
     high = np.minimum(low + 1, np.maximum(n - 1, 0))
     weight = rank - np.floor(rank)
     rows = np.arange(len(n))
-    with np.errstate(all="ignore"):
-        # A weight of nought must not meet an infinity: 0 · inf is NaN in Prometheus too, so keep its form.
-        return np.asarray(ordered[rows, low] * (1 - weight) + ordered[rows, high] * weight)
+    # A weight of nought must not meet an infinity: 0 · inf is NaN in Prometheus too, so keep its form.
+    return np.asarray(ordered[rows, low] * (1 - weight) + ordered[rows, high] * weight)
 
 
 def quantile_over_time(w: Windows, q: FloatArray) -> Result:
@@ -193,15 +193,14 @@ def _regression(w: Windows, origin_ms: Int64Array) -> tuple[FloatArray, FloatArr
     slope, at_origin = np.zeros(w.lo.shape), np.zeros(w.lo.shape)
     for cell, times, values, mask in w.blocks():
         n = mask.sum(axis=1)
-        with np.errstate(all="ignore"):
-            x = np.where(mask, (times - origin_ms[cell[1]][:, None]) / 1000.0, 0.0)
-            y = np.where(mask, values, 0.0)
-            mean_x, mean_y = x.sum(axis=1) / n, y.sum(axis=1) / n
-            dx = np.where(mask, x - mean_x[:, None], 0.0)
-            dy = np.where(mask, values - mean_y[:, None], 0.0)
-            steep = (dx * dy).sum(axis=1) / (dx * dx).sum(axis=1)
-            flat = (values == values[:, :1]) | ~mask
-            steep = np.where(flat.all(axis=1) & np.isfinite(values[:, 0]), 0.0, steep)
+        x = np.where(mask, (times - origin_ms[cell[1]][:, None]) / 1000.0, 0.0)
+        y = np.where(mask, values, 0.0)
+        mean_x, mean_y = x.sum(axis=1) / n, y.sum(axis=1) / n
+        dx = np.where(mask, x - mean_x[:, None], 0.0)
+        dy = np.where(mask, values - mean_y[:, None], 0.0)
+        steep = (dx * dy).sum(axis=1) / (dx * dx).sum(axis=1)
+        flat = (values == values[:, :1]) | ~mask
+        steep = np.where(flat.all(axis=1) & np.isfinite(values[:, 0]), 0.0, steep)
         slope[cell], at_origin[cell] = steep, mean_y - steep * mean_x
     return slope, at_origin, w.count >= 2
 
@@ -212,12 +211,20 @@ def deriv(w: Windows) -> Result:
 
 
 def predict_linear(w: Windows, ahead_s: FloatArray) -> Result:
-    slope, at_end, present = _regression(w, w.ends_ms)
-    return at_end + slope * ahead_s, present
+    # From the step that asks, even where `offset` or `@` has the samples come from elsewhere.
+    slope, at_step, present = _regression(w, w.at_ms)
+    return at_step + slope * ahead_s, present
 
 
 def double_exponential_smoothing(w: Windows, smoothing: FloatArray, trend: FloatArray) -> Result:
     """Holt's linear smoothing, the last smoothed value of each window (functions.go, funcDoubleExponentialSmoothing)."""
+    for name, factor in (("smoothing", smoothing), ("trend", trend)):
+        bad = factor[w.some.any(axis=0) & ~((factor > 0) & (factor < 1))]
+        if len(bad):
+            raise Invalid(
+                f"invalid {name} factor. Expected: 0 < {name[0]}f < 1, got: {bad[0]:f}",
+                mend="for example 0.5",
+            )
     out = np.zeros(w.lo.shape)
     for cell, _, values, mask in w.blocks():
         n = mask.sum(axis=1)
@@ -225,12 +232,11 @@ def double_exponential_smoothing(w: Windows, smoothing: FloatArray, trend: Float
         level = values[:, 0].copy()
         slope = values[:, 1] - values[:, 0] if values.shape[1] > 1 else np.zeros(len(level))
         previous = np.zeros(len(level))
-        with np.errstate(all="ignore"):
-            for k in range(1, values.shape[1]):
-                if k > 1:
-                    slope = np.where(k < n, tf * (level - previous) + (1 - tf) * slope, slope)
-                following = sf * values[:, k] + (1 - sf) * (level + slope)
-                previous = np.where(k < n, level, previous)
-                level = np.where(k < n, following, level)
+        for k in range(1, values.shape[1]):
+            if k > 1:
+                slope = np.where(k < n, tf * (level - previous) + (1 - tf) * slope, slope)
+            following = sf * values[:, k] + (1 - sf) * (level + slope)
+            previous = np.where(k < n, level, previous)
+            level = np.where(k < n, following, level)
         out[cell] = level
     return out, w.count >= 2

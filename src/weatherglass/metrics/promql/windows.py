@@ -14,6 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from weatherglass.engine.protocols import Labels
+from weatherglass.metrics.promql.vector import sums
 from weatherglass.metrics.types import STALE_BITS, BoolArray, FloatArray, Int64Array, Selection
 
 Kernel = Callable[[Int64Array, FloatArray, BoolArray], FloatArray]
@@ -50,7 +51,8 @@ class Windows:
     """The windows of every series at every step.
 
     `times` int64 ms and `values` float64 are the samples of all series one after the other; `lo` and `hi`
-    (n_series, n_steps) index them. `ends_ms` (n_steps) are the windows' right ends, `range_ms` their width.
+    (n_series, n_steps) index them. `ends_ms` (n_steps) are the windows' right ends, `range_ms` their width;
+    `at_ms` are the steps that ask, later than the ends by an offset.
     """
 
     labels: list[Labels]
@@ -60,9 +62,10 @@ class Windows:
     hi: Int64Array
     ends_ms: Int64Array
     range_ms: int
+    at_ms: Int64Array
 
     @classmethod
-    def cut(cls, selection: Selection, ends_ms: Int64Array, range_ms: int) -> Windows:
+    def cut(cls, selection: Selection, ends_ms: Int64Array, range_ms: int, at_ms: Int64Array) -> Windows:
         """Windows over a selection; stale markers are left out, as no function over a range sees them."""
         n, steps = len(selection.labels), len(ends_ms)
         lo, hi = np.zeros((n, steps), np.int64), np.zeros((n, steps), np.int64)
@@ -81,7 +84,7 @@ class Windows:
         # One sample more than there is, so that `hi` may be an index for reduceat.
         times = np.concatenate([*kept_t, np.zeros(1, np.int64)])
         values = np.concatenate([*kept_v, np.zeros(1)])
-        return cls(list(selection.labels), times, values, lo, hi, ends_ms, range_ms)
+        return cls(list(selection.labels), times, values, lo, hi, ends_ms, range_ms, at_ms)
 
     @cached_property
     def count(self) -> Int64Array:
@@ -111,18 +114,20 @@ class Windows:
             out[some] = ufunc.reduceat(data, pairs)[0::2]
         return out
 
-    def sum(self) -> FloatArray:
-        return self.reduce(np.add)
+    def sum(self, values: FloatArray | None = None) -> FloatArray:
+        """Sum over each window, of its values or of others laid out as they are; 0 where it is empty."""
+        out = np.zeros(self.lo.shape)
+        data = self.values if values is None else values
+        out[self.some] = sums(data, self.lo[self.some], self.hi[self.some])
+        return out
 
     def mean(self) -> FloatArray:
-        with np.errstate(all="ignore"):
-            sums = self.sum() / self.count
-            # A sum that overflows though the mean does not: scale first.
-            bad = np.isinf(sums) & self.some
-            if bad.any():
-                scaled = self.reduce(np.add, self.values / np.maximum(1, self.count.max(initial=1)))
-                sums = np.where(bad, scaled * (np.maximum(1, self.count.max(initial=1)) / self.count), sums)
-        return sums
+        out = self.sum() / self.count
+        # A sum that overflows though the mean does not: scale first.
+        if np.isinf(out[self.some]).any():
+            most = float(self.count.max())
+            out = np.where(np.isinf(out), self.sum(self.values / most) * (most / self.count), out)
+        return out
 
     def inside(self, before: Int64Array) -> FloatArray:
         """How much a running total `before` (one per sample) grows from a window's first sample to its last."""
