@@ -345,3 +345,26 @@ def test_work_power_cut_and_faults_anywhere():
 @pytest.mark.parametrize("store", ["log", "spool", "ledger", "blobs", "work"])
 def test_many_faults_at_once(store):
     assert random_faults(globals()[f"{store}_run"], globals()[f"{store}_check"]) == 60 * 7
+
+
+def test_an_unlink_that_may_come_back_stops_further_trims():
+    """A trim whose folder could not be synced, another trim, the power cut: no gap may be left in the log."""
+
+    def run(files, acked):
+        log = Log("/log", files=files, segment_bytes=1, name="t")
+        for number in range(8):
+            try:
+                log.append([b"%d" % number])
+                acked.append(number)
+                log.trim(number - 2)
+            except Unavailable:
+                continue
+
+    def check(files, acked):
+        log = Log("/log", files=files, segment_bytes=1, name="t")
+        found = [int(record) for _, record in log.replay(log.first)]
+        kept = [number for number in acked if number >= (found[0] if found else 0)]
+        assert found[: len(kept)] == kept or set(kept) <= set(found)
+        assert not acked or acked[-1] in found
+
+    assert every_fault(run, check) > 50

@@ -81,6 +81,7 @@ class Log:
         self._changed = threading.Condition()
         self._queue: list[_Pending] = []
         self._leading = self._closed = False
+        self._unsure = False  # an unlink that is not surely on the disk
         self._file: AppendFile | None = None
         self._segments: list[_Segment] = []
         try:
@@ -345,16 +346,28 @@ class Log:
     # --- dropping ----------------------------------------------------------------------------------------
 
     def trim(self, before: int) -> None:
-        """Drops whole segments all of whose records are below `before`. Raises Unavailable."""
+        """Drops whole segments all of whose records are below `before`. Raises Unavailable.
+
+        After a failed sync of the folder nothing more is dropped until the log is opened anew: the last unlink may
+        come undone in a power cut, and with later ones on the disk a gap would be left.
+        """
         while True:
             with self._changed:
                 if len(self._segments) < 2 or self._segments[1].base > before:
                     return
+                if self._unsure:
+                    raise Unavailable(
+                        f"log {self._name} is not trimmed any more: its folder could not be synced",
+                        where=str(self._folder),
+                        mend="look at the disk, then start again",
+                    )
                 oldest = self._segments.pop(0)
             try:
                 # One at a time: were two unlinks to reach the disk in the wrong order, a gap would be left.
+                self._unsure = True
                 self._files.unlink(oldest.path)
                 self._files.sync_dir(self._folder)
+                self._unsure = False
             except OSError as error:
                 raise Unavailable(
                     f"log {self._name} cannot be trimmed: {error}", where=str(oldest.path)
