@@ -1,6 +1,6 @@
 """A tenant's steady day: its users log in and out of keystone, and say in Prometheus' text how that went.
 
-Two log-ins a second by default. Logging out revokes the token, which is a write to the database: a full disk is
+One visit every two seconds by default. Logging out revokes the token, which is a write to the database: a full disk is
 felt here even while reads still pass.
 """
 
@@ -88,7 +88,7 @@ def use(counts: Counts, login: bytes) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--every", type=float, default=1.0, help="seconds between visits")
+    parser.add_argument("--every", type=float, default=2.0, help="seconds between visits")
     options = parser.parse_args()
     domain = {"id": "default"}
     user = {"name": "ada", "domain": domain, "password": os.environ["USER_PASSWORD"]}
