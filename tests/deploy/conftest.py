@@ -21,6 +21,7 @@ def state(tmp_path: Path) -> Iterator[Path]:
     for unit_id in after.observe():
         if unit_id.startswith("stray:"):
             after.act({"action": "remove", "unit": unit_id}, quiet)
+    after._podman.close()
 
 
 @pytest.fixture

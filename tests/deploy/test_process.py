@@ -220,7 +220,12 @@ def test_what_changed_replaces_the_replica_and_says_what(hands: Executor) -> Non
     assert proc.environment(hands.replicas()[0].pid)["MODE"] == "new"
 
 
-def test_a_program_that_is_not_there_and_one_that_fails_at_once_say_why(hands: Executor) -> None:
+def test_a_program_that_is_not_there_and_one_that_fails_at_once_say_why(
+    hands: Executor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "weatherglass.deploy.process.SETTLE_S", 10.0
+    )  # on a busy machine Python needs a while to fail
     absent = made(site(service("gone", command=("no-such-program",), runtime="process")))
     failed = hands.converge(body(absent), quiet)["failed"]
     assert "no program no-such-program" in failed["error"] and "install" in failed["mend"]
