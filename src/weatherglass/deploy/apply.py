@@ -30,7 +30,7 @@ from weatherglass.deploy.store import GenerationRow, Store
 from weatherglass.engine.blobs import Blobs
 from weatherglass.engine.protocols import ActionRegistry, Bus, Entry, Heartbeat, Ledger, Outcome, Request
 from weatherglass.engine.tables import Tables
-from weatherglass.site import Graph, Site, graph, load, parse
+from weatherglass.site import Graph, Site, graph, load, parse, probe_specs
 
 FIRST_OBSERVE_S = 60.0
 """An agent that starts beside the server may need a while to open its stream."""
@@ -423,10 +423,8 @@ class Deploy:
             if u.host == host
             for name in u.spec.get("secrets", ())
         }
-        site = self._target.site
-        probes = [service.probe for service in site.services.values()]
-        probes += [tenant.probe for tenant in site.tenants.values()]
-        return frozenset(names | {probe.password for probe in probes if probe is not None and probe.password})
+        asked = {str(spec["password"]) for spec in probe_specs(self._target.site, host)}
+        return frozenset(names | asked - {""})
 
     def status(self) -> dict[str, Any]:
         """In one look: generation, its state, the run under way, what is quarantined, what stands in the way."""

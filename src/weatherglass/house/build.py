@@ -15,7 +15,7 @@ from typing import Any
 
 from weatherglass.agent.probes import probe
 from weatherglass.base.errors import Unavailable
-from weatherglass.base.ids import EntityId
+from weatherglass.base.ids import EntityId, entity
 from weatherglass.base.time import Clock, SystemClock
 from weatherglass.deploy import store as deploy_store
 from weatherglass.deploy.apply import Deploy
@@ -237,13 +237,15 @@ class House:
             room.on_site(site, generation)
 
     def _changing(self) -> frozenset[EntityId]:
-        """What an apply or a rollback is taking down or bringing up just now."""
-        number = self.deploy.status()["run"]
-        view = self.deploy.run(number) if number is not None else None
-        if view is None or view.kind not in ("apply", "rollback"):
+        """What an apply or a rollback is working on just now, and all that hangs on it."""
+        number = self.deploy.status()["run"] if self.deploy.applying() else None
+        plan = self.deploy.run(number).plan if number is not None else None
+        if not plan:
             return frozenset()
-        changes = (view.plan or {}).get("changes", ())
-        return frozenset(EntityId(name) for change in changes for name in change["takes_down"])
+        touched = {EntityId(name) for change in plan["changes"] for name in change["takes_down"]}
+        touched |= {entity("replica", change["replica"]) for change in plan["changes"] if change["replica"]}
+        graph = self.inventory.graph()
+        return frozenset(touched.union(*(graph.downstream(name) for name in touched if name in graph.entities)))
 
     def _probe(self, spec: Mapping[str, Any]) -> ProbeResult:
         """A probe from the second vantage point, the server's own."""
