@@ -112,6 +112,7 @@ class Health:
         self._counts: Mapping[str, int] | None = None
         self._states_written = float("-inf")
         self._started = clock.monotonic()
+        self._refresh()
 
     def stop(self) -> None:
         """No more probes from here."""
@@ -124,14 +125,12 @@ class Health:
     def heartbeat(self, heartbeat: Heartbeat, received_ns: int) -> None:
         """Take in what an agent says; what it means is judged at the next tick."""
         with self._ingest:
-            if self._world.heartbeat(heartbeat, self._clock.monotonic(), received_ns):
-                self._keep(heartbeat.probes)
+            self._keep(self._world.heartbeat(heartbeat, self._clock.monotonic(), received_ns))
 
     def probed(self, results: Sequence[ProbeResult]) -> None:
         """Take in probes made by someone else than an agent's heartbeat tells."""
         with self._ingest:
-            self._world.probed(results, self._clock.monotonic())
-            self._keep(results)
+            self._keep(self._world.probed(results, self._clock.monotonic(), self._clock.now_ns()))
 
     def _keep(self, results: Sequence[ProbeResult]) -> None:
         self._unwritten.extend(results)

@@ -20,6 +20,8 @@ Prober = Callable[[Mapping[str, Any]], ProbeResult]
 
 CALM_S: Final = 5.0
 SICK_S: Final = 1.0
+SPARED: Final = 4
+"""A good answer that took long is waited for only every so many times its span: asking must not be what ails it."""
 
 
 class Vantage:
@@ -29,7 +31,8 @@ class Vantage:
         self._prober = prober
         self._crew = Crew("vantage", threads)
         self._lock = threading.Lock()
-        self._next: dict[EntityId, float] = {}
+        self._asked: dict[EntityId, float] = {}
+        self._took: dict[EntityId, float] = {}
         self._under_way: set[EntityId] = set()
         self._results: list[ProbeResult] = []
         self.refused: dict[EntityId, str] = {}
@@ -46,16 +49,16 @@ class Vantage:
             known.add(name)
             if name in self._under_way:
                 continue
-            quick = hurried is not None and name in hurried
-            at = self._next.get(name, now)
-            if quick:
-                at = min(at, now if at - now > SICK_S else at)
-            if now >= at:
-                self._next[name] = now + (SICK_S if quick else CALM_S)
+            period = CALM_S
+            if hurried is not None and name in hurried:
+                period = min(CALM_S, max(SICK_S, SPARED * self._took.get(name, 0.0)))
+            if now - self._asked.get(name, float("-inf")) >= period:
+                self._asked[name] = now
                 self._under_way.add(name)
                 self._crew.give(partial(self._ask, dict(spec)))
-        for name in [name for name in self._next if name not in known]:
-            del self._next[name]
+        for name in [name for name in self._asked if name not in known]:
+            del self._asked[name]
+            self._took.pop(name, None)
 
     def _ask(self, spec: Mapping[str, Any]) -> None:
         name = EntityId(str(spec["entity"]))
@@ -65,6 +68,7 @@ class Vantage:
             self.refused[name] = error.message
         else:
             self.refused.pop(name, None)
+            self._took[name] = result.seconds if result.ok else 0.0
             with self._lock:
                 self._results.append(result)
         finally:

@@ -141,7 +141,7 @@ def pressure(entity: EntityId, share: float, limit: float, now_ns: int) -> Evide
         limit,
         "share",
         now_ns,
-        _replica(entity, "weatherglass_replica_pressure_cpu_waiting_seconds_total"),
+        f"rate({_replica(entity, 'weatherglass_replica_pressure_cpu_waiting_seconds_total')}[1m])",
     )
 
 

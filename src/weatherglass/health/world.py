@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from weatherglass.base.ids import EntityId, entity
+from weatherglass.base.ids import EntityId
+from weatherglass.base.time import SECOND_NS
 from weatherglass.engine.protocols import Heartbeat, ProbeResult, ReplicaSeen, Running, VolumeSeen
 from weatherglass.health.signals import Rhythm
 
@@ -156,6 +157,7 @@ class Agent:
 class World:
     """All of it, by entity. Fed by one thread at a time."""
 
+    known: frozenset[EntityId] = frozenset()
     agents: dict[str, Agent] = field(default_factory=dict)
     replicas: dict[EntityId, Witnessed] = field(default_factory=dict)
     volumes: dict[EntityId, Measured] = field(default_factory=dict)
@@ -164,29 +166,37 @@ class World:
     windows: dict[EntityId, deque[tuple[int, bool]]] = field(default_factory=dict)  # (window, bad)
     touched: set[EntityId] = field(default_factory=set)  # those with news since the last look
 
-    def heartbeat(self, beat: Heartbeat, at: float, received_ns: int) -> bool:
-        """Take in a heartbeat; False for one that is older than what is known (a resend, out of order)."""
+    def heartbeat(self, beat: Heartbeat, at: float, received_ns: int) -> list[ProbeResult]:
+        """Take in a heartbeat, and give the probes that came with it; nothing of one that was resent or overtaken."""
+        if f"host/{beat.host}" not in self.known:
+            return []
         agent = self.agents.setdefault(beat.host, Agent())
         if beat.boot == agent.boot and beat.seq <= agent.seq:
-            return False
-        agent.rhythm.beat(at, max(0.1, beat.period_s))
+            return []
+        agent.rhythm.beat(at, beat.period_s if 0.1 <= beat.period_s <= 60 else 2.0)
         agent.boot, agent.seq, agent.at_ns, agent.told = beat.boot, beat.seq, received_ns, beat.agent
+        # An agent speaks for its own host alone, whatever it sends.
         for replica in beat.replicas:
-            self._replica(replica, at, received_ns)
+            if replica.replica.rpartition("@")[2] == beat.host:
+                self._replica(_sane_replica(replica), at, received_ns)
         for volume in beat.volumes:
-            self._volume(volume, at, received_ns)
-        self.probed(sorted(beat.probes, key=lambda one: one.at_ns), at)
-        return True
+            self._volume(_sane_volume(volume), at, received_ns)
+        own = [one for one in beat.probes if one.vantage == f"host/{beat.host}"]
+        return self.probed(sorted(own, key=lambda one: one.at_ns), at, received_ns)
 
-    def probed(self, results: Iterable[ProbeResult], at: float) -> None:
-        """Take in probes, from whatever vantage point."""
-        for result in results:
-            self.probes.setdefault(EntityId(result.entity), Probes()).add(at, result)
-            self.touched.add(EntityId(result.entity))
+    def probed(self, results: Iterable[ProbeResult], at: float, received_ns: int) -> list[ProbeResult]:
+        """Take in probes, from whatever vantage point; those of entities that are known."""
+        taken = [sane_probe(one, received_ns) for one in results if one.entity in self.known]
+        for result in taken:
+            name = EntityId(result.entity)
+            self.probes.setdefault(name, Probes()).add(at, result)
+            self.touched.add(name)
+        return taken
 
     def forget(self, known: Iterable[EntityId], hosts: Iterable[str]) -> None:
-        """Drop what is no longer in the graph."""
-        kept, agents = set(known), set(hosts)
+        """Only these are known from now on; what is told of others is dropped."""
+        kept, agents = frozenset(known), set(hosts)
+        self.known = kept
         for table in (self.replicas, self.volumes, self.probes, self.errors, self.windows):
             for gone in [name for name in table if name not in kept]:
                 del table[gone]
@@ -194,7 +204,9 @@ class World:
             del self.agents[host]
 
     def _replica(self, seen: ReplicaSeen, at: float, at_ns: int) -> None:
-        name = entity("replica", seen.replica)
+        name = EntityId(f"replica/{seen.replica}")
+        if name not in self.known:
+            return
         if name in self.replicas:
             if self.replicas[name].again(seen, at, at_ns):
                 self.touched.add(name)
@@ -206,7 +218,9 @@ class World:
         )
 
     def _volume(self, seen: VolumeSeen, at: float, at_ns: int) -> None:
-        name = entity("volume", seen.volume)
+        name = EntityId(f"volume/{seen.volume}")
+        if name not in self.known:
+            return
         known = self.volumes.get(name)
         if known is None:
             known = self.volumes[name] = Measured(seen, at, at_ns, at_ns, at_ns)
@@ -218,6 +232,28 @@ class World:
             known.eased_ns = at_ns
             known.used.clear()
         known.used.append((at, known.share))
+
+
+SKEW_NS = 3600 * SECOND_NS
+"""How far an agent's clock may be off before the time of receipt counts instead."""
+
+
+def sane_probe(result: ProbeResult, received_ns: int) -> ProbeResult:
+    """A probe with an instant that can be and a span that is one: what agents send is not trusted."""
+    at_ns = result.at_ns if abs(result.at_ns - received_ns) <= SKEW_NS else received_ns
+    seconds = result.seconds if 0 <= result.seconds < SKEW_NS / SECOND_NS else 0.0
+    return replace(result, at_ns=at_ns, seconds=seconds, detail=result.detail[:500])
+
+
+def _sane_replica(seen: ReplicaSeen) -> ReplicaSeen:
+    shares = {name: share for name, share in seen.limits.items() if 0 <= share <= 1}
+    psi = seen.psi_share if 0 <= seen.psi_share <= 1 else 0.0
+    return replace(seen, limits=shares, psi_share=psi)
+
+
+def _sane_volume(seen: VolumeSeen) -> VolumeSeen:
+    size = max(0, seen.size_bytes)
+    return replace(seen, size_bytes=size, free_bytes=min(max(0, seen.free_bytes), size))
 
 
 def window_of(at: float) -> int:
