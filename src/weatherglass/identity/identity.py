@@ -123,16 +123,17 @@ class Identity:
                     revoked_ns=0,
                 )
             )
-        self._ledger.append(
-            Entry(
-                now,
-                who,
-                "token.create",
-                _entity(tenants, host),
-                why,
-                after={"id": minted.id, "name": name, "role": str(role), "tenants": list(tenants)},
+            # Before the commit: whatever is killed when, no token is in force that the ledger does not tell of.
+            self._ledger.append(
+                Entry(
+                    now,
+                    who,
+                    "token.create",
+                    _entity(tenants, host),
+                    why,
+                    after={"id": minted.id, "name": name, "role": str(role), "tenants": list(tenants)},
+                )
             )
-        )
         return Issued(minted.id, minted.text)
 
     def resolve(self, token: str) -> Principal:
@@ -149,18 +150,18 @@ class Identity:
             connection.execute(update(TOKENS).where(TOKENS.c.id == info.id).values(revoked_ns=now))
             for table in (SESSIONS, TICKETS):
                 connection.execute(delete(table).where(table.c.token == info.id))
+            self._ledger.append(
+                Entry(
+                    now,
+                    who,
+                    "token.revoke",
+                    _entity(info.tenants, info.host),
+                    why,
+                    before={"id": info.id, "name": info.name, "role": str(info.role)},
+                )
+            )
         with self._lock:
             self._known.clear()
-        self._ledger.append(
-            Entry(
-                now,
-                who,
-                "token.revoke",
-                _entity(info.tenants, info.host),
-                why,
-                before={"id": info.id, "name": info.name, "role": str(info.role)},
-            )
-        )
         return info
 
     def list(self, *, all: bool = False) -> Sequence[TokenInfo]:
