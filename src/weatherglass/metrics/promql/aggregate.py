@@ -89,15 +89,19 @@ def aggregate(
     if not vector.labels:
         return Vector.empty(steps)
     keys: dict[Labels, int] = {}
-    cut = (lambda one: drop(one, {*labels, "__name__"})) if without else (lambda one: keep(one, labels))
+    named: Callable[[Labels], Labels] = (
+        (lambda one: drop(one, {*labels, "__name__"})) if without else (lambda one: keep(one, labels))
+    )
     of = np.fromiter(
-        (keys.setdefault(cut(one), len(keys)) for one in vector.labels), np.int64, len(vector.labels)
+        (keys.setdefault(named(one), len(keys)) for one in vector.labels), np.int64, len(vector.labels)
     )
     if op == "count_values":
+        if not parameter:
+            raise Invalid('invalid label name ""', mend="name the label that takes the value")
         return _count_values(vector, list(keys), of, str(parameter))
     order = np.argsort(of, kind="stable")
     of = of[order]
-    starts = np.flatnonzero(np.diff(of, prepend=-1))
+    starts = np.flatnonzero(np.append(True, of[1:] != of[:-1]))
     g = Group(vector.values[order], vector.present[order], of, starts)
     if op in ("topk", "bottomk"):
         assert isinstance(parameter, np.ndarray)

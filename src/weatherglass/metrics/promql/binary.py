@@ -30,6 +30,7 @@ COMPARE: dict[str, Callable[[FloatArray, FloatArray], BoolArray]] = {
     "<=": np.less_equal,
     ">=": np.greater_equal,
 }
+SETS = frozenset(("and", "or", "unless"))
 
 
 def scalars(op: str, left: FloatArray, right: FloatArray) -> FloatArray:
@@ -46,7 +47,7 @@ def vector_scalar(op: str, vector: Vector, scalar: FloatArray, *, swapped: bool,
     true = COMPARE[op](left, right)
     if keep_bool:
         return unite([without_name(one) for one in vector.labels], true.astype(np.float64), vector.present)
-    return Vector(vector.labels, vector.values, vector.present & true)
+    return Vector(vector.labels, vector.values, np.asarray(vector.present & true))
 
 
 def _signature(matching: Matching) -> Callable[[Labels], Labels]:
@@ -69,7 +70,7 @@ def sets(op: str, left: Vector, right: Vector, matching: Matching) -> Vector:
     steps = left.values.shape[1]
 
     def covered(side: Vector, rows: Sequence[int]) -> BoolArray:
-        return side.present[list(rows)].any(axis=0) if rows else np.zeros(steps, np.bool_)
+        return np.asarray(side.present[list(rows)].any(axis=0)) if rows else np.zeros(steps, np.bool_)
 
     if op == "or":
         present = right.present.copy()

@@ -30,6 +30,7 @@ from weatherglass.metrics.promql.windows import Windows, instant
 from weatherglass.metrics.types import FloatArray, Int64Array, QueryResult, Select, Selection
 
 MAX_STEPS = 11_000
+MAX_SUBQUERY_STEPS = 2_000_000
 MAX_CELLS = 50_000_000
 DEFAULT_SUBQUERY_STEP_MS = 60_000
 
@@ -131,15 +132,23 @@ class Evaluation:
     # --- by type ---
 
     def scalar(self, node: Node) -> FloatArray:
+        out: FloatArray
         match node:
             case NumberLiteral():
                 return np.full(self.steps, node.value)
             case Unary():
                 return -self.scalar(node.expr)
             case Binary():
-                return binary.scalars(node.op, self.scalar(node.left), self.scalar(node.right))
+                links: list[Binary] = []
+                while isinstance(node, Binary):
+                    links.append(node)
+                    node = node.left
+                out = self.scalar(node)
+                for link in reversed(links):
+                    out = binary.scalars(link.op, out, self.scalar(link.right))
+                return out
             case Call():
-                out: FloatArray = FUNCTIONS[node.function].kernel(self, node)
+                out = FUNCTIONS[node.function].kernel(self, node)
                 return out
         raise Invalid(f"expected a scalar, got {node.type}")
 
@@ -179,6 +188,11 @@ class Evaluation:
         step = round(node.step_s * 1000) or DEFAULT_SUBQUERY_STEP_MS
         # Steps are absolute multiples of the step, in (first window's start, last window's end].
         first = (int(ends.min()) - range_ms) // step * step + step
+        if (int(ends.max()) - first) // step > MAX_SUBQUERY_STEPS:
+            raise LimitExceeded(
+                f"a sub-query may have {MAX_SUBQUERY_STEPS} steps",
+                mend="widen its step, or shorten its range",
+            )
         inner_at = np.arange(first, int(ends.max()) + 1, step, dtype=np.int64)
         if not len(inner_at):
             return Windows.cut(Selection([], [], []), ends, range_ms, self.at_ms)
@@ -217,19 +231,34 @@ class Evaluation:
         return np.full(self.steps, anchor - offset, np.int64)
 
     def _binary(self, node: Binary) -> Vector:
-        left, right = node.left, node.right
-        if left.type is ValueType.SCALAR:
-            return binary.vector_scalar(
-                node.op, self.vector(right), self.scalar(left), swapped=True, keep_bool=node.bool_modifier
+        # Long chains lean left: down the spine in a loop, for a frame a link would exhaust the stack.
+        spine = [node]
+        while isinstance(spine[-1].left, Binary) and spine[-1].left.type is ValueType.VECTOR:
+            spine.append(spine[-1].left)
+        link = spine.pop()
+        if link.left.type is ValueType.SCALAR:
+            out = binary.vector_scalar(
+                link.op,
+                self.vector(link.right),
+                self.scalar(link.left),
+                swapped=True,
+                keep_bool=link.bool_modifier,
             )
-        if right.type is ValueType.SCALAR:
+        else:
+            out = self._joined(self.vector(link.left), link)
+        while spine:
+            out = self._joined(out, spine.pop())
+        return out
+
+    def _joined(self, left: Vector, node: Binary) -> Vector:
+        if node.right.type is ValueType.SCALAR:
             return binary.vector_scalar(
-                node.op, self.vector(left), self.scalar(right), swapped=False, keep_bool=node.bool_modifier
+                node.op, left, self.scalar(node.right), swapped=False, keep_bool=node.bool_modifier
             )
-        a, b = self.vector(left), self.vector(right)
-        if node.op in ("and", "or", "unless"):
-            return binary.sets(node.op, a, b, node.matching)
-        return binary.vectors(node.op, a, b, node.matching, keep_bool=node.bool_modifier)
+        right = self.vector(node.right)
+        if node.op in binary.SETS:
+            return binary.sets(node.op, left, right, node.matching)
+        return binary.vectors(node.op, left, right, node.matching, keep_bool=node.bool_modifier)
 
     def _call(self, node: Call) -> Vector:
         function = FUNCTIONS[node.function]

@@ -46,12 +46,12 @@ def _equal_labels(node: Node) -> Labels:
 
 
 def absent(ev: Evaluation, call: Call) -> Vector:
-    there = ev.vector(call.args[0]).present.any(axis=0)
+    there = np.asarray(ev.vector(call.args[0]).present.any(axis=0))
     return Vector([_equal_labels(call.args[0])], np.ones((1, len(there))), ~there[None, :])
 
 
 def absent_over_time(ev: Evaluation, call: Call) -> Vector:
-    there = ev.windows(call.args[0]).some.any(axis=0)
+    there = np.asarray(ev.windows(call.args[0]).some.any(axis=0))
     return Vector([_equal_labels(call.args[0])], np.ones((1, ev.steps)), ~there[None, :])
 
 
@@ -173,7 +173,7 @@ def label_replace(ev: Evaluation, call: Call) -> Vector:
     _destination(target, "label_replace")
     try:
         pattern = re.compile(regex, re.DOTALL)
-    except re.error as why:
+    except (re.error, OverflowError, RecursionError) as why:
         raise Invalid(f"invalid regular expression in label_replace(): {regex}", mend=str(why)) from None
     expand = _go_template(replacement)
     labels = []
@@ -217,7 +217,7 @@ def histogram_quantile(ev: Evaluation, call: Call) -> Vector:
             out[step] = bucket_quantile(float(q[step]), bounds[kept], inner.values[rows, step][kept])
         labels.append(name)
         values.append(out)
-        present.append(there.any(axis=0))
+        present.append(np.asarray(there.any(axis=0)))
     if not labels:
         return Vector.empty(ev.steps)
     return unite(labels, np.stack(values), np.stack(present))
@@ -247,4 +247,5 @@ def bucket_quantile(q: float, bounds: FloatArray, counts: FloatArray) -> float:
     low = float(bounds[b - 1]) if b else 0.0
     below = float(counts[b - 1]) if b else 0.0
     inside = float(counts[b]) - below
-    return low + (float(bounds[b]) - low) * ((rank - below) / inside)
+    share: float = (rank - below) / inside
+    return low + (float(bounds[b]) - low) * share

@@ -43,6 +43,7 @@ _PATTERNS = (
     ("ident", re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")),
     ("op", re.compile(r"==|!=|<=|>=|=~|!~|[-+*/%^<>=(){}\[\],@:]")),
 )
+_OCTAL = re.compile(r"0[0-7]+")  # as Go reads whole numbers
 _BARE_IDENT = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _ESCAPES = {
     "a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "\\": "\\", "'": "'", '"': '"',
@@ -137,6 +138,13 @@ def tokens(text: str) -> list[Token]:
 
 def _number(text: str, at: int, word: str) -> float:
     try:
-        return float(int(word, 16)) if word[:2].lower() == "0x" else float(word)
+        if word[:2].lower() == "0x":
+            return float(int(word, 16))
+        if _OCTAL.fullmatch(word):
+            return float(int(word, 8))
+        value = float(word)
     except (ValueError, OverflowError):
         raise error(text, at, f"bad number {word!r}") from None
+    if value == float("inf"):
+        raise error(text, at, f"number {word!r} is out of range", mend="write Inf if you mean it")
+    return value

@@ -15,6 +15,7 @@ from weatherglass.metrics.promql.windows import Windows
 from weatherglass.metrics.types import BoolArray, FloatArray, Int64Array
 
 Result = tuple[FloatArray, BoolArray]
+_RESETS_A_SERIES = 8  # up to here each reset is taken by itself, beyond all windows are summed
 
 
 def _fallen(w: Windows) -> FloatArray:
@@ -22,11 +23,24 @@ def _fallen(w: Windows) -> FloatArray:
 
     Summed window by window: a running total over all series would lose small counters beside large ones.
     """
-    v = w.values
-    before = np.zeros(len(v))
-    fell = v[1:] < v[:-1]
-    before[1:][fell] = v[:-1][fell]
-    return w.reduce(np.add, before, skip=1)
+    out = np.zeros(w.lo.shape)
+    if not len(w.starts):
+        return out
+    first = int(w.starts[0])
+    v = w.values[first : max(int(w.hi.max(initial=0)), first)]
+    fell = np.flatnonzero(v[1:] < v[:-1]) + first + 1
+    fell = fell[~np.isin(fell, w.starts)]  # a series' first sample falls from nothing
+    if len(fell) > _RESETS_A_SERIES * len(w.starts):  # no counters, it seems
+        before = np.zeros(len(w.values))
+        before[fell] = w.values[fell - 1]
+        return w.reduce(np.add, before, skip=1)
+    for row in np.unique(np.searchsorted(w.starts, fell, side="right") - 1):
+        lo, hi = w.lo[row], w.hi[row]
+        mine = fell[(fell > lo.min()) & (fell < hi.max())]
+        for reset in mine:
+            inside = (lo < reset) & (reset < hi)
+            out[row, inside] += w.values[reset - 1]
+    return out
 
 
 def reach_back(to_start: FloatArray, to_zero: FloatArray | float, interval: FloatArray) -> FloatArray:
@@ -34,7 +48,14 @@ def reach_back(to_start: FloatArray, to_zero: FloatArray | float, interval: Floa
     return np.fmin(np.where(to_start >= interval * 1.1, interval / 2, to_start), to_zero)
 
 
-def _extrapolated(w: Windows, *, counter: bool, per_second: bool) -> Result:
+def _extrapolated(windows: Windows, *, counter: bool, per_second: bool) -> Result:
+    out = np.zeros(windows.lo.shape)
+    for rows, part in windows.parts():
+        out[rows] = _stretched(part, counter=counter, per_second=per_second)
+    return out, windows.count >= 2
+
+
+def _stretched(w: Windows, *, counter: bool, per_second: bool) -> FloatArray:
     present = w.count >= 2
     first, last = w.first, w.last
     rise = w.values[last] - w.values[first]
@@ -44,7 +65,7 @@ def _extrapolated(w: Windows, *, counter: bool, per_second: bool) -> Result:
     interval = sampled / (w.count - 1)
     to_start = (w.times[first] - (w.ends_ms - w.range_ms)) / 1000.0
     to_end = (w.ends_ms - w.times[last]) / 1000.0
-    to_zero = np.inf
+    to_zero: FloatArray | float = np.inf
     if counter:
         # A counter is never below zero: do not reach back past where it would have been.
         rising = (rise > 0) & (w.values[first] >= 0)
@@ -54,7 +75,7 @@ def _extrapolated(w: Windows, *, counter: bool, per_second: bool) -> Result:
     out = rise * ((sampled + to_start + to_end) / sampled)
     if per_second:
         out = out / (w.range_ms / 1000.0)
-    return np.where(present, out, 0.0), present
+    return np.where(present, out, 0.0)
 
 
 def rate(w: Windows) -> Result:

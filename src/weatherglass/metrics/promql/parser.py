@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import difflib
-import re
 from dataclasses import replace
-from typing import Literal, NoReturn
+from typing import Literal
 
 from weatherglass.base.errors import Invalid
-from weatherglass.metrics.promql import lexer
+from weatherglass.metrics.matching import accepts
 from weatherglass.metrics.promql.aggregate import AGGREGATORS
 from weatherglass.metrics.promql.ast import (
     Aggregation,
@@ -26,6 +25,7 @@ from weatherglass.metrics.promql.ast import (
 )
 from weatherglass.metrics.promql.functions import FUNCTIONS
 from weatherglass.metrics.promql.lexer import Token
+from weatherglass.metrics.promql.reader import Reader, say
 from weatherglass.metrics.types import Matcher, MatchOp
 
 SCALAR, VECTOR, MATRIX, STRING = ValueType.SCALAR, ValueType.VECTOR, ValueType.MATRIX, ValueType.STRING
@@ -36,9 +36,12 @@ PRECEDENCE = {
     "+": 4, "-": 4, "*": 5, "/": 5, "%": 5, "atan2": 5, "^": 6,
 }  # fmt: skip
 COMPARISONS = frozenset(("==", "!=", "<", ">", "<=", ">="))
+_RESERVED = frozenset(
+    ("bool", "on", "ignoring", "group_left", "group_right")
+)  # the words that name no metric
 SET_OPERATORS = frozenset(("and", "or", "unless"))
 MAX_DEPTH = 100  # nested deeper than this is hostile, and would exhaust the stack of what walks the tree
-MAX_CHAIN = 250  # operators in one chain a + b + c …: the tree leans left, as deep as the chain is long
+MAX_CHAIN = 5000  # operators in one chain a + b + c …; the tree leans left as far, and what walks it goes down in a loop
 
 
 def parse(text: str) -> Node:
@@ -46,51 +49,12 @@ def parse(text: str) -> Node:
     parser = _Parser(text)
     tree = parser.expression(0)
     if parser.token.kind != "end":
-        parser.fail(f"unexpected {_say(parser.token)}")
+        parser.fail(f"unexpected {say(parser.token)}")
     return tree
 
 
-def _say(token: Token) -> str:
-    return "end of input" if token.kind == "end" else f"{token.kind} {token.text!r}"
-
-
-class _Parser:
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.tokens = lexer.tokens(text)
-        self.i = 0
-        self.depth = 0
-
-    # --- tokens ---
-
-    @property
-    def token(self) -> Token:
-        return self.tokens[self.i]
-
-    def fail(self, message: str, token: Token | Node | None = None, mend: str = "") -> NoReturn:
-        raise lexer.error(self.text, (token or self.token).start, message, mend)
-
-    def next(self) -> Token:
-        token = self.token
-        self.i += token.kind != "end"
-        return token
-
-    def at(self, *words: str) -> bool:
-        return self.token.kind in ("op", "ident") and self.token.text in words
-
-    def at_word(self, *words: str) -> bool:
-        return self.token.kind == "ident" and self.token.text.lower() in words
-
-    def take(self, word: str) -> bool:
-        if self.at(word):
-            self.next()
-            return True
-        return False
-
-    def expect(self, word: str, where: str) -> Token:
-        if not self.at(word):
-            self.fail(f"unexpected {_say(self.token)} in {where}, expected {word!r}")
-        return self.next()
+class _Parser(Reader):
+    """One query's parse: every method takes a phrase from the tokens and gives its tree."""
 
     # --- expressions ---
 
@@ -167,12 +131,14 @@ class _Parser:
                 return self.aggregation()
             if following.text == "(" and following.kind == "op":
                 return self.call()
+            if word in _RESERVED:
+                self.fail(f"unexpected {say(token)}")
             if word in ("inf", "nan"):
                 self.next()
                 return NumberLiteral(start=token.start, end=token.end, type=SCALAR, value=float(word))
             self.next()
             return self.selector(token)
-        return self.fail(f"unexpected {_say(token)}")
+        return self.fail(f"unexpected {say(token)}")
 
     # --- selectors ---
 
@@ -187,7 +153,7 @@ class _Parser:
                 if not self.take(","):
                     break
             end = self.expect("}", "label matching").end
-        if all(_matches_empty(m) for m in matchers):
+        if all(accepts(m)("") for m in matchers):
             self.fail(
                 "vector selector must contain at least one non-empty matcher",
                 self.tokens[self.i - 1],
@@ -198,28 +164,30 @@ class _Parser:
     def matcher(self, *, named: bool) -> Matcher:
         token = self.next()
         if token.kind not in ("ident", "string"):
-            self.fail(f"unexpected {_say(token)} in label matching, expected a label name", token)
+            self.fail(f"unexpected {say(token)} in label matching, expected a label name", token)
         label = str(token.value)
         if not self.at("=", "!=", "=~", "!~"):
             if token.kind == "string":  # {"metric name", …}
                 if named:
                     self.fail("metric name must not be set twice", token)
                 return Matcher("__name__", "=", label)
-            self.fail(f"unexpected {_say(self.token)} in label matching, expected one of =, !=, =~, !~")
+            self.fail(f"unexpected {say(self.token)} in label matching, expected one of =, !=, =~, !~")
         op: MatchOp = self.next().text  # type: ignore[assignment]
         value = self.next()
         if value.kind != "string":
             self.fail(
-                f"unexpected {_say(value)} in label matching, expected a string", value, mend='quote it: "…"'
+                f"unexpected {say(value)} in label matching, expected a string", value, mend='quote it: "…"'
             )
         if label == "__name__" and op == "=" and named:
             self.fail("metric name must not be set twice", token)
         text = str(value.value)
         if op in ("=~", "!~"):
             try:
-                re.compile(text)
-            except re.error as why:
-                self.fail(f"error parsing regexp: {why}", value)
+                accepts(Matcher(label, op, text))
+            except Invalid as why:
+                self.fail(f"error parsing regexp: {why.message}", value, why.mend)
+            except (OverflowError, RecursionError):
+                self.fail("error parsing regexp: it asks for too much", value)
         return Matcher(label, op, text)
 
     def bracket(self, node: Node) -> Node:
@@ -239,41 +207,6 @@ class _Parser:
         if node.shift != Shift():
             self.fail("no offset or @ modifiers allowed before range", opening, mend="put the range first")
         return replace(node, range_s=span, type=MATRIX, end=close.end)
-
-    def duration(self, where: str) -> float:
-        token = self.next()
-        if token.kind not in ("duration", "number"):
-            self.fail(
-                f"unexpected {_say(token)} in {where}, expected a duration", token, mend="for example 5m"
-            )
-        if float(token.value) <= 0:
-            self.fail("duration must be greater than 0", token)
-        return float(token.value)
-
-    def signed_duration(self, where: str) -> float:
-        sign = 1.0
-        if self.at("-", "+"):
-            sign = -1.0 if self.next().text == "-" else 1.0
-        token = self.next()
-        if token.kind not in ("duration", "number"):
-            self.fail(
-                f"unexpected {_say(token)} in {where}, expected a duration", token, mend="for example 5m"
-            )
-        return sign * float(token.value)
-
-    def at_modifier(self) -> float | Literal["start", "end"]:
-        if self.at_word("start", "end"):
-            word = self.next().text.lower()
-            self.expect("(", "@ modifier")
-            self.expect(")", "@ modifier")
-            return "start" if word == "start" else "end"
-        sign = 1.0
-        if self.at("-", "+"):
-            sign = -1.0 if self.next().text == "-" else 1.0
-        token = self.next()
-        if token.kind != "number":
-            self.fail(f"unexpected {_say(token)} in @, expected timestamp", token)
-        return sign * float(token.value)
 
     def shifted(self, node: Node, *, offset_s: float | None = None, at: float | str | None = None) -> Node:
         word = "offset" if at is None else "@"
@@ -340,19 +273,6 @@ class _Parser:
             return None
         without = self.next().text.lower() == "without"
         return self.label_list("grouping"), without
-
-    def label_list(self, where: str) -> tuple[str, ...]:
-        self.expect("(", where)
-        out: list[str] = []
-        while not self.at(")"):
-            token = self.next()
-            if token.kind not in ("ident", "string") or (":" in token.text and token.kind == "ident"):
-                self.fail(f"unexpected {_say(token)} in {where}, expected a label name", token)
-            out.append(str(token.value))
-            if not self.take(","):
-                break
-        self.expect(")", where)
-        return tuple(out)
 
     def aggregation(self) -> Node:
         name = self.next()
@@ -425,18 +345,3 @@ class _Parser:
             start=left.start, end=right.end, type=VECTOR if VECTOR in (left.type, right.type) else SCALAR,
             op=op, left=left, right=right, bool_modifier=keep_bool, matching=matching,
         )  # fmt: skip
-
-
-def _matches_empty(matcher: Matcher) -> bool:
-    match matcher.op:
-        case "=":
-            return matcher.value == ""
-        case "!=":
-            return matcher.value != ""
-        case "=~":
-            return re.fullmatch(matcher.value, "") is not None
-        case _:
-            return re.fullmatch(matcher.value, "") is None
-
-
-__all__ = ["Invalid", "parse"]

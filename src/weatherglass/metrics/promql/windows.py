@@ -8,7 +8,7 @@ Ranges are left-open, (t - range, t], and so is the look-back, as in Prometheus 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -23,9 +23,12 @@ Kernel = Callable[[Int64Array, FloatArray, BoolArray], FloatArray]
 _CELLS = 1 << 20  # windows are spread out into (windows, samples) blocks of at most so many cells
 
 
+_PART = 32  # series of a part: about 0.4 MB an array at a day of minutes
+
+
 def is_stale(values: FloatArray) -> BoolArray:
     """Which values are the stale marker: by bits, for it is a NaN among NaNs."""
-    return np.ascontiguousarray(values).view(np.int64) == STALE_BITS
+    return np.asarray(np.ascontiguousarray(values).view(np.int64) == STALE_BITS)
 
 
 def instant(
@@ -35,15 +38,19 @@ def instant(
     n, steps = len(selection.labels), len(at_ms)
     values, times = np.zeros((n, steps)), np.zeros((n, steps), np.int64)
     present = np.zeros((n, steps), np.bool_)
+    clock = last = own = np.zeros(0, np.int64)
+    fresh = np.zeros(0, np.bool_)
     for i, (t, v) in enumerate(zip(selection.times, selection.values, strict=True)):
         if not len(t):
             continue
-        last = np.searchsorted(t, at_ms, side="right") - 1
-        there = last >= 0
-        last = np.where(there, last, 0)
-        times[i], values[i] = t[last], v[last]
-        present[i] = there & (times[i] > at_ms - lookback_ms) & ~is_stale(values[i])
-    return values, times, present
+        if not (t is clock or np.array_equal(t, clock)):
+            clock = t
+            last = np.maximum(np.searchsorted(t, at_ms, side="right") - 1, 0)
+            own = t[last]
+            fresh = (own <= at_ms) & (own > at_ms - lookback_ms)
+        times[i], present[i] = own, fresh
+        np.take(v, last, out=values[i])
+    return values, times, present & ~is_stale(values)
 
 
 @dataclass(frozen=True)
@@ -52,7 +59,7 @@ class Windows:
 
     `times` int64 ms and `values` float64 are the samples of all series one after the other; `lo` and `hi`
     (n_series, n_steps) index them. `ends_ms` (n_steps) are the windows' right ends, `range_ms` their width;
-    `at_ms` are the steps that ask, later than the ends by an offset.
+    `at_ms` are the steps that ask, later than the ends by an offset. `starts` is each series' first sample.
     """
 
     labels: list[Labels]
@@ -63,28 +70,52 @@ class Windows:
     ends_ms: Int64Array
     range_ms: int
     at_ms: Int64Array
+    starts: Int64Array
 
     @classmethod
     def cut(cls, selection: Selection, ends_ms: Int64Array, range_ms: int, at_ms: Int64Array) -> Windows:
         """Windows over a selection; stale markers are left out, as no function over a range sees them."""
         n, steps = len(selection.labels), len(ends_ms)
-        lo, hi = np.zeros((n, steps), np.int64), np.zeros((n, steps), np.int64)
+        lo, hi, starts = np.zeros((n, steps), np.int64), np.zeros((n, steps), np.int64), np.zeros(n, np.int64)
         kept_t: list[Int64Array] = []
         kept_v: list[FloatArray] = []
         base = 0
+        clock = np.zeros(0, np.int64)
+        low = high = np.searchsorted(clock, ends_ms)
         for i, (t, v) in enumerate(zip(selection.times, selection.values, strict=True)):
             stale = is_stale(v)
             if stale.any():
                 t, v = t[~stale], v[~stale]
-            lo[i] = base + np.searchsorted(t, ends_ms - range_ms, side="right")
-            hi[i] = base + np.searchsorted(t, ends_ms, side="right")
+            # Series of one scrape share their instants: to compare is ten times cheaper than to search.
+            if not (t is clock or np.array_equal(t, clock)):
+                clock = t
+                low = np.searchsorted(t, ends_ms - range_ms, side="right")
+                high = np.searchsorted(t, ends_ms, side="right")
+            starts[i] = base
+            np.add(low, base, out=lo[i])
+            np.add(high, base, out=hi[i])
             kept_t.append(t)
             kept_v.append(v)
             base += len(t)
         # One sample more than there is, so that `hi` may be an index for reduceat.
         times = np.concatenate([*kept_t, np.zeros(1, np.int64)])
         values = np.concatenate([*kept_v, np.zeros(1)])
-        return cls(list(selection.labels), times, values, lo, hi, ends_ms, range_ms, at_ms)
+        return cls(list(selection.labels), times, values, lo, hi, ends_ms, range_ms, at_ms, starts)
+
+    def parts(self) -> Iterator[tuple[slice, Windows]]:
+        """A few series at a time, so that what is computed in many steps stays in the processor's cache."""
+        for at in range(0, len(self.labels), _PART):
+            rows = slice(at, at + _PART)
+            yield (
+                rows,
+                replace(
+                    self,
+                    labels=self.labels[rows],
+                    lo=self.lo[rows],
+                    hi=self.hi[rows],
+                    starts=self.starts[rows],
+                ),
+            )
 
     @cached_property
     def count(self) -> Int64Array:
