@@ -6,6 +6,8 @@ import json
 import os
 import random
 import shutil
+import time
+from unittest.mock import Mock
 
 import pytest
 import zstandard
@@ -57,7 +59,7 @@ class Bench:
 
     def _make(self) -> Tailer:
         spooled = Tailer.spooled(self.state)
-        notes = [note for note, _ in self.outbox.batches[spooled + 1 :]]
+        notes = [(at, note) for at, (note, _) in enumerate(self.outbox.batches) if at > spooled]
         tailer = Tailer(self.state, {"host": "h"}, self.outbox, self.clock, 1.0, notes)
         tailer.set_follows([self.follow])
         return tailer
@@ -175,6 +177,73 @@ def test_many_rotations_while_away_are_read_in_one_round(bench, tmp_path):
     assert bench.outbox.texts()[:30] == lines(0, 30)
     bench.rounds(3)
     assert bench.outbox.texts() == lines(0, 33)
+
+
+def test_renamed_after_it_was_opened_and_before_a_batch_told_of_it(bench, tmp_path):
+    log = tmp_path / "a.log"
+    write(log, lines(0, 3))
+    bench.outbox.full = True
+    bench.tailer.round()
+    log.rename(tmp_path / "a-odd-name.1")
+    write(log, lines(3, 6))
+    bench.outbox.full = False
+    bench.again()
+    bench.rounds(12)
+    assert bench.outbox.texts() == lines(0, 6)
+
+
+def test_several_opened_generations_are_read_on_after_a_kill(bench, tmp_path):
+    log = tmp_path / "a.log"
+    write(log, lines(0, 3))
+    bench.rounds(1)
+    for n in (1, 2, 3):
+        write(log, [f"line {3 * n}", "\n"])
+        log.rename(tmp_path / f"a.log.{n}")
+        os.utime(tmp_path / f"a.log.{n}")
+        write(log, lines(3 * n + 1, 3 * n + 3))
+    bench.outbox.full = True
+    bench.tailer.round()
+    bench.outbox.full = False
+    bench.again()
+    bench.rounds(12)
+    assert bench.outbox.texts() == lines(0, 12)
+    bench.again()
+    bench.rounds(12)
+    assert bench.outbox.texts() == lines(0, 12)
+
+
+def test_a_path_met_first_after_rotations_is_read_from_the_last_hour_on(bench, tmp_path):
+    log = tmp_path / "a.log"
+    for n, age_s in ((4, 7200), (3, 1800), (2, 60), (1, 1)):
+        write(tmp_path / f"a.log.{n}", lines(10 * n, 10 * n + 2))
+        os.utime(tmp_path / f"a.log.{n}", (time.time() - age_s,) * 2)
+    write(tmp_path / "a.log.wf", ["of another writer\n"])
+    write(log, lines(0, 2))
+    bench.rounds(12)
+    assert bench.outbox.texts() == [*lines(30, 32), *lines(20, 22), *lines(10, 12), *lines(0, 2)]
+    assert bench.tailer.lost_files == 0
+
+
+def test_nothing_is_read_before_it_is_registered(bench, tmp_path, monkeypatch):
+    write(tmp_path / "a.log", lines(0, 3))
+    with monkeypatch.context() as disk:
+        disk.setattr("weatherglass.agent.tail.tailer.write_json", Mock(side_effect=OSError("no space left")))
+        bench.rounds(4)
+        assert bench.outbox.batches == []
+    bench.rounds(4)
+    assert bench.outbox.texts() == lines(0, 3)
+
+
+def test_a_copy_is_never_taken_for_a_generation(bench, tmp_path):
+    log = tmp_path / "a.log"
+    write(log, lines(0, 3))
+    bench.rounds(3)
+    shutil.copy(log, tmp_path / "a.log.1")
+    os.truncate(log, 0)
+    bench.again()
+    write(log, lines(3, 6))
+    bench.rounds(12)
+    assert bench.outbox.texts() == lines(0, 6)
 
 
 def test_copytruncate(bench, tmp_path):
@@ -313,13 +382,12 @@ def test_what_no_pattern_names_any_more_is_let_go_and_taken_up_where_it_was(benc
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32))
 def test_any_mix_of_writing_rotating_and_restarting(tmp_path_factory, seed):
-    """Rotation is seen before the next one (two looks apart), as the rule of the second says; the rest is random."""
+    """Seen or not before the next one comes, read or not before the agent is killed."""
     chance, folder = random.Random(seed), tmp_path_factory.mktemp("mix")
     bench, log, number, generation = Bench(folder), folder / "a.log", 0, 0
     log.touch()
-    bench.rounds(1)
     for _ in range(chance.randint(3, 25)):
-        act = chance.choice(["write", "write", "half", "rotate", "restart", "look", "wait"])
+        act = chance.choice(["write", "write", "half", "rotate", "restart", "look", "wait", "begin"])
         if act in ("write", "half"):
             more = chance.randint(1, 4)
             text = "".join(lines(number, number + more))
@@ -332,11 +400,16 @@ def test_any_mix_of_writing_rotating_and_restarting(tmp_path_factory, seed):
                 file.write(text[cut:])
             number += more
         elif act == "rotate":
-            bench.rounds(2)
-            log.rename(folder / f"a.log.{(generation := generation + 1)}")
+            rotated = folder / f"a.log.{(generation := generation + 1)}"
+            log.rename(rotated)
+            os.utime(rotated)  # finer than the kernel's own stamps: no two rotations share one
             log.touch()
-            bench.rounds(1)
         elif act == "restart":
+            bench.again()
+        elif act == "begin":  # files are opened; then the kill comes before a batch
+            bench.outbox.full = True
+            bench.tailer.round()
+            bench.outbox.full = False
             bench.again()
         else:
             bench.rounds(1 if act == "look" else 7)

@@ -50,6 +50,24 @@ def test_it_is_a_queue_that_forgets_nothing_unasked(tmp_path_factory, steps):
     spool.close()
 
 
+def test_what_was_put_after_an_offset_is_read_again_handed_over_or_not(tmp_path):
+    spool = Spool(tmp_path, 60_000)
+    put = [(n, "ab"[n % 2], os.urandom(100)) for n in range(20)]
+    for _, kind, body in put:
+        spool.put(kind, body)
+    spool.done(9)
+    for offset in (-1, 4, 9, 18, 19, 500):
+        assert list(spool.after(offset)) == put[offset + 1 :]
+    spool.close()
+    spool = Spool(tmp_path, 60_000)
+    assert list(spool.after(4)) == put[5:] and len(spool) == 10
+    for _ in range(300):
+        spool.put("c", os.urandom(1000))
+    left = [offset for offset, _, _ in spool.after(-1)]
+    assert left == list(range(left[0], 320)) and left[0] > 20, "what was dropped is passed over"
+    spool.close()
+
+
 def test_over_the_bound_the_oldest_go_and_are_counted(tmp_path):
     spool = Spool(tmp_path, 200_000)
     bodies = [os.urandom(1000) for _ in range(600)]

@@ -108,8 +108,8 @@ class Agent:
         self._costs = Costs()
         folder = state / "spool"
         cursors = state / "cursors.json"
-        notes = notes_after(folder, "events", Tailer.spooled(cursors))
         self.spool = Spool(folder, settings.spool_bytes, FILES)
+        notes = notes_after(self.spool, "events", Tailer.spooled(cursors))
         self.outbox = Outbox(
             self.spool, link.wire(), self._spool_id(), link.backoff(), settings.spool_bytes // 2
         )

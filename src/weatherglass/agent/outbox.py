@@ -15,9 +15,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
-
-import zstandard
 
 from weatherglass.agent.wire import Backoff, Wire
 from weatherglass.base.errors import (
@@ -28,7 +25,6 @@ from weatherglass.base.errors import (
     Unauthenticated,
     WeatherglassError,
 )
-from weatherglass.engine.log import Log
 from weatherglass.engine.spool import Spool
 
 TAKE_BYTES = 1 << 20
@@ -64,22 +60,12 @@ def split_note(stored: bytes) -> tuple[bytes, bytes]:
     return note, body
 
 
-def notes_after(folder: Path, kind: str, offset: int) -> list[bytes]:
-    """The notes of a kind's batches that lie in a spool after an offset, oldest first.
+def notes_after(spool: Spool, kind: str, offset: int) -> list[tuple[int, bytes]]:
+    """Offset and note of a kind's batches that lie in a spool after an offset, oldest first.
 
-    Read from the spool's own log (a record is the length of the kind, the kind, the compressed body), before
-    the spool is opened on it. Few: a batch that is noted elsewhere is not asked for.
+    Few: a batch that is noted elsewhere is not asked for.
     """
-    log = Log(folder / "log", name="spool")
-    notes = []
-    try:
-        for _, record in log.replay(offset + 1):
-            cut = 1 + record[0]
-            if record[1:cut] == kind.encode():
-                notes.append(split_note(zstandard.ZstdDecompressor().decompress(record[cut:]))[0])
-    finally:
-        log.close()
-    return notes
+    return [(at, split_note(stored)[0]) for at, its_kind, stored in spool.after(offset) if its_kind == kind]
 
 
 class Outbox:

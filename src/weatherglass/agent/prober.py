@@ -18,6 +18,8 @@ from weatherglass.base.errors import Invalid, Problem, Unavailable
 from weatherglass.base.time import Clock
 from weatherglass.engine.protocols import ProbeResult
 
+SPARED = 4
+"""While others fail, a good answer is asked for again only after this many times its span."""
 LIMIT = 64
 """Probes of one agent: each is a thread."""
 
@@ -57,7 +59,7 @@ class _Slot:
             self._prober.once(self)
             self.soon.clear()
             spent = self._prober.clock.monotonic() - began
-            self.soon.wait(max(0.05, self._prober.period() - spent))
+            self.soon.wait(max(0.05, self._prober.period(spent if self.ok else 0.0) - spent))
 
 
 class Prober:
@@ -102,11 +104,16 @@ class Prober:
         self._replace(specs)
         return {"probes": len(specs)}
 
-    def period(self) -> float:
-        """Seconds between two probes of one slot, as things stand."""
+    def period(self, took: float = 0.0) -> float:
+        """Seconds between two probes of one slot, as things stand; `took` is what its good answer took.
+
+        What answers slowly is spared: asking must not be what ails it.
+        """
         with self._lock:
             well = all(slot.ok for slot in self._slots)
-        return self._calm if well and self._replicas_run() else self._sick
+        if well and self._replicas_run():
+            return self._calm
+        return min(self._calm, max(self._sick, SPARED * took))
 
     def alarm(self) -> None:
         """Something changed: make every probe now."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import zstandard
@@ -106,15 +107,25 @@ class Spool:
             start = self._taken
         batch: list[tuple[int, str, bytes]] = []
         size = 0
+        for each in self._read(start):
+            size += len(each[2])
+            if batch and size > max_bytes:
+                break
+            batch.append(each)
+        return batch
+
+    def after(self, offset: int) -> Iterator[tuple[int, str, bytes]]:
+        """(offset, kind, body) of all that is on the disk after `offset`, oldest first, one in memory at a time.
+
+        Also what was handed over and is not dropped yet: whoever keeps an account of what was put can mend it.
+        """
+        return self._read(offset + 1)
+
+    def _read(self, start: int) -> Iterator[tuple[int, str, bytes]]:
         decompressor = zstandard.ZstdDecompressor()
         for offset, record in self._log.replay(start):
             cut = 1 + record[0]
-            body = decompressor.decompress(record[cut:])
-            size += len(body)
-            if batch and size > max_bytes:
-                break
-            batch.append((offset, record[1:cut].decode(), body))
-        return batch
+            yield offset, record[1:cut].decode(), decompressor.decompress(record[cut:])
 
     def done(self, offset: int) -> None:
         """All up to and with `offset` were handed over. Durable on return; twice is once."""

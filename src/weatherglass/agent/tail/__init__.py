@@ -2,6 +2,7 @@
 
 - `cursor`: where in which file; how a file is known again (dev, inode, its first bytes).
 - `source`: one open file: reading, framing, truncation.
+- `generations`: the renamed files of a path, which of them are to be read yet.
 - `tailer`: which files there are, their rotations, batches, and the promise below.
 
 The promise. A batch goes into the spool together with the cursors as they stand after it: one record, whole or

@@ -34,10 +34,12 @@ class Source:
         told = os.fstat(fd)
         self.identity: Identity = (told.st_dev, told.st_ino)
         self._at = 0
+        self.known = False
+        """Whether `kept` is this file's."""
         if kept is not None and kept.offset <= told.st_size and same_head(fd, kept.head_bytes, kept.head_crc):
-            self._at = kept.offset
+            self._at, self.known = kept.offset, True
         self._head = head(fd)
-        self._mtime_ns = -1
+        self._mtime_ns = told.st_mtime_ns
         self.at_end = False
         self.quiet_since_ns: int | None = None
         self._restart()

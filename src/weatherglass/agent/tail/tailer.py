@@ -3,6 +3,9 @@
 A path has a chain of files, oldest first: when another file takes the name (rename and create), the old one is
 read to its end and kept open until it was quiet for `QUIET_S`, since its writer may not have noticed yet. The
 next file of a chain is read only when nothing is held of the one before it: order is kept.
+
+A file is registered before anything is read of it: its cursor, at its beginning, goes into the cursor file. So
+after a kill it is known for one of its path's, under whatever name it then has, though no batch told of it yet.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ import zstandard
 from weatherglass.agent.durable import read_json, write_json
 from weatherglass.agent.outbox import Outbox
 from weatherglass.agent.tail.cursor import Cursor, Identity, identity
+from weatherglass.agent.tail.generations import HISTORY_NS, PACKED, siblings, unread
 from weatherglass.agent.tail.source import Source, readable
 from weatherglass.base.errors import Unavailable
 from weatherglass.base.time import SECOND_NS, Clock
@@ -34,7 +38,7 @@ DISCOVER_S = 3.0
 QUIET_S = 5.0
 FILES_LIMIT = 512
 GENERATIONS_KEPT = 4
-PACKED = (".gz", ".xz", ".bz2", ".zst")
+RENAMES_SEEN_THROUGH = 5
 
 
 @dataclass(frozen=True)
@@ -81,9 +85,9 @@ class Tailer:
         outbox: Outbox,
         clock: Clock,
         period_s: float,
-        notes: Iterable[bytes],
+        notes: Iterable[tuple[int, bytes]],
     ) -> None:
-        """`notes`: those of the event batches that are in the spool after `Tailer.spooled(path)`, in order."""
+        """`notes`: offset and note of the event batches that are in the spool after `Tailer.spooled(path)`, in order."""
         self._path, self._labels, self._outbox, self._clock = path, dict(labels), outbox, clock
         self._period = period_s
         self._compress = zstandard.ZstdCompressor(level=1).compress
@@ -92,12 +96,16 @@ class Tailer:
         self._changed = threading.Event()
         self._unput: _Batch | None = None
         self._due = 0.0
+        self._unregistered = False
+        self._spooled = self.spooled(path)
         self.events = 0
         self.lost_files = 0
         kept = read_json(path)
         values = kept["cursors"] if isinstance(kept, dict) else []
+        # In the order in which the files were met.
         self._cursors = {cursor.identity: cursor for cursor in map(Cursor.from_json, values)}
-        for note in notes:
+        for offset, note in notes:
+            self._spooled = offset
             for cursor in map(Cursor.from_json, json.loads(note)):
                 self._cursors[cursor.identity] = cursor
 
@@ -129,7 +137,10 @@ class Tailer:
                 self._changed.clear()
                 self._discover()
                 self._due = now + DISCOVER_S
-            if self._outbox.crowded:
+            crowded = self._outbox.crowded
+            if not crowded:
+                self._follow_rotations()
+            if not self._register() or crowded:
                 return False  # the files themselves are the better spool
             self._unput = batch = _Batch()
             more = self._fill(batch)
@@ -152,7 +163,6 @@ class Tailer:
     def _fill(self, batch: _Batch) -> bool:
         """Read every chain in turn until the batch is full; whether something is left unread."""
         for chain in list(self._chains.values()):
-            self._follow_rotation(chain)
             for source in list(chain.sources):
                 self._take(chain, source, batch)
                 while not source.at_end and not batch.full:
@@ -238,7 +248,7 @@ class Tailer:
                 break
             labels = {**self._labels, **follow.labels, "source": path}
             chain = _Chain(path, labels, follow)
-            self._resume(chain, found[0])
+            self._extend(chain)
             if chain.sources:
                 self._chains[path] = chain
                 followed |= {source.identity for source in chain.sources}
@@ -251,75 +261,97 @@ class Tailer:
     def _open_identities(self) -> set[Identity]:
         return {source.identity for chain in self._chains.values() for source in chain.sources}
 
-    def _resume(self, chain: _Chain, current: Identity) -> None:
-        """Open a path, and before it the files that had its name when the agent last read it."""
-        kept = [c for c in self._cursors.values() if c.path == chain.path and c.identity != current]
-        if kept and current not in self._cursors:
-            last = max(kept, key=lambda cursor: cursor.mtime_ns)
-            self._open_generations(chain, last.identity, last.mtime_ns, current)
-        self._open(chain, chain.path)
-
-    def _open_generations(self, chain: _Chain, old: Identity, since_ns: int, current: Identity) -> None:
-        """Open the renamed files of a chain from `old` on, oldest first: some may have come and gone unseen."""
-        folder, name = os.path.split(chain.path)
-        known = self._open_identities() | {source.identity for source in chain.sources} | {current}
-        found = []
-        try:
-            names = os.listdir(folder)  # noqa: PTH208 - names alone
-        except OSError:
+    def _extend(self, chain: _Chain) -> None:
+        """Open the file that the chain's path names now, and before it those that had the name and are not read yet."""
+        # Opened first: whatever is renamed from here on, this one is in hand, and the next round finds the next.
+        current = self._open(chain, chain.path)
+        if current is None:
             return
-        for other in names:
-            # `app.log.1`, `app.log-20261122`, `app-1.log`: whatever shares the stem may be an older generation.
-            if other == name or other.endswith(PACKED) or not other.startswith(name.partition(".")[0]):
-                continue
-            told = identity(f"{folder}/{other}")
-            if told is None or told[0] in known or fnmatch.fnmatch(other, name):
-                continue
-            renamed = other.startswith((name + ".", name + "-"))
-            if told[0] == old or (
-                renamed and told[1].st_mtime_ns > since_ns and told[0] not in self._cursors
-            ):
-                found.append((told[0] != old, told[1].st_mtime_ns, f"{folder}/{other}"))
-        if old not in known and not any(not later for later, _, _ in found):
-            self.lost_files += 1
-        for _, _, path in sorted(found):
-            self._open(chain, path)
+        others = self._open_identities() | {source.identity for source in chain.sources}
+        if current.identity in others:
+            current.close()
+            return
+        chain.sources += [*self._open_generations(chain, current, others), current]
+        for source in chain.sources:
+            if source.identity not in others and not source.known:
+                self._cursors.pop(source.identity, None)  # of another file, that had this inode
+                self._cursors[source.identity] = source.cursor()
+                self._unregistered = True
 
-    def _follow_rotation(self, chain: _Chain) -> None:
-        """When the path names another file than the newest of the chain, add what came since."""
-        found = identity(chain.path)
-        newest = chain.sources[-1]
-        if found is None or found[0] == newest.identity or found[0] in self._open_identities():
+    def _open_generations(self, chain: _Chain, current: Source, others: set[Identity]) -> list[Source]:
+        """The renamed files of a chain that are to be read before `current`, oldest first, opened."""
+        kept = {known: cursor for known, cursor in self._cursors.items() if cursor.path == chain.path}
+        last = next(reversed(kept.values()), None)
+        kept.pop(current.identity, None)
+        since_ns = None
+        # The file that was met last and does not begin as it did was cut: what lies beside it are copies of it.
+        same = current.known or (last is not None and last.identity == current.identity)
+        if not same:
+            since_ns = last.mtime_ns if last else current.mtime_ns - HISTORY_NS
+        opened: dict[Identity, Source] = {}
+        for tries_left in reversed(range(RENAMES_SEEN_THROUGH)):
+            beside = siblings(chain.path)
+            for path in unread(beside, kept, others | {current.identity}, since_ns):
+                source = self._open(chain, path)
+                if source is not None and source.identity not in {*opened, *others, current.identity}:
+                    opened[source.identity] = source
+                elif source is not None:
+                    source.close()
+            names = {one.path: one.identity for one in beside}
+            if not tries_left or names == {one.path: one.identity for one in siblings(chain.path)}:
+                break
+            for source in opened.values():  # names moved on while they were looked at
+                source.close()
+            opened.clear()
+        there = others | set(opened)
+        if last is not None and not same and last.identity not in there:
+            self.lost_files += 1
+        return list(opened.values())
+
+    def _follow_rotations(self) -> None:
+        """Where a path names another file than the newest of its chain, add what came since."""
+        for chain in list(self._chains.values()):
+            found = identity(chain.path)
+            newest = chain.sources[-1]
             if found is None and len(chain.sources) == 1 and newest.at_end:
                 self._let_go(chain, newest)
-            return
-        self._open_generations(chain, newest.identity, max(newest.mtime_ns, 0), found[0])
-        self._open(chain, chain.path)
+            elif found is not None and found[0] not in self._open_identities():
+                self._extend(chain)
 
     def _let_go(self, chain: _Chain, source: Source) -> None:
         """A file that has no name any more: once quiet and with nothing held, it is done."""
         if self._was_quiet(source) and not source.held:
             self._cursors[source.identity] = source.cursor()
             source.close()
-            chain.sources.remove(source)
+            del self._chains[chain.path]
 
-    def _open(self, chain: _Chain, path: str) -> None:
+    def _open(self, chain: _Chain, path: str) -> Source | None:
         try:
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError:
-            return  # gone again, or not ours to read: found or told anew with the next discovery
+            return None  # gone again, or not ours to read: found or told anew with the next discovery
         told = os.fstat(fd)
         kept = self._cursors.get((told.st_dev, told.st_ino))
-        source = Source(chain.path, fd, chain.follow.kind, chain.follow.wrapped, kept)
-        chain.sources.append(source)
+        return Source(chain.path, fd, chain.follow.kind, chain.follow.wrapped, kept)
+
+    def _register(self) -> bool:
+        """Write down the files that were opened; False when the disk refuses: they are not read before."""
+        if self._unregistered:
+            try:
+                self._write()
+            except OSError:
+                return False
+            self._unregistered = False
+        return True
 
     def _forget(self, present: set[Identity]) -> None:
         """Drop cursors of files that are gone, but for the newest few of each path: a renamed file may turn up."""
         kept: Counter[str] = Counter()
-        for known, cursor in sorted(self._cursors.items(), key=lambda pair: -pair[1].mtime_ns):
+        for known, cursor in reversed(list(self._cursors.items())):
             kept[cursor.path] += 1
-            gone = not self._named(cursor.path) or kept[cursor.path] > GENERATIONS_KEPT
-            if known not in present and gone:
+            # Of a path that is not open, renamed files may be unread.
+            many = kept[cursor.path] > GENERATIONS_KEPT and cursor.path in self._chains
+            if known not in present and (many or not self._named(cursor.path)):
                 del self._cursors[known]
 
     # --- putting -----------------------------------------------------------------------------------------
@@ -335,9 +367,12 @@ class Tailer:
         except (OSError, Unavailable):
             return False
         self._cursors.update(batch.touched)
-        cursors = [cursor.to_json() for cursor in self._cursors.values()]
-        with contextlib.suppress(
-            OSError
-        ):  # a full disk: the note in the spool says the same, the next batch more
-            write_json(self._path, {"version": 1, "spooled": offset, "cursors": cursors})
+        self._spooled = offset
+        # A full disk: the note in the spool says the same, the next batch more.
+        with contextlib.suppress(OSError):
+            self._write()
         return True
+
+    def _write(self) -> None:
+        cursors = [cursor.to_json() for cursor in self._cursors.values()]
+        write_json(self._path, {"version": 1, "spooled": self._spooled, "cursors": cursors})
