@@ -20,10 +20,10 @@ PANEL = "Declare and deploy"
 
 
 def run(file: Annotated[Path, typer.Argument(help="The declaration.")], json: show.Json = False) -> int:
-    from weatherglass.site import load
+    from weatherglass.house.check import check
 
     try:
-        site = load(file)
+        site = check(file)
     except Invalid as error:
         found = [asdict(problem) for problem in error.problems]
         if json:

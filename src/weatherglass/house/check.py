@@ -1,0 +1,15 @@
+"""A declaration checked without a server: all that `apply` would refuse of it by itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from weatherglass.deploy import units
+from weatherglass.site import Site, load
+
+
+def check(path: Path) -> Site:
+    """The site, read and rendered. Raises Invalid with every problem: of the language first, then of templates."""
+    site = load(path)
+    units.check(site)
+    return site
