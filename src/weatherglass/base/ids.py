@@ -16,8 +16,11 @@ SITE_TENANT = "site"
 """The tenant that holds what belongs to the cloud itself."""
 
 KINDS = frozenset(
-    "site zone host service replica container hypervisor server volume pool device network port share export tenant app run step".split()
-)
+    (
+        "site", "zone", "host", "service", "replica", "container", "hypervisor", "server", "volume", "pool", "device",
+        "network", "port", "share", "export", "tenant", "app", "run", "step",
+    )
+)  # fmt: skip
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9_.-]*[a-z0-9])?")
 

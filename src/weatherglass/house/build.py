@@ -245,7 +245,9 @@ class House:
         touched = {EntityId(name) for change in plan["changes"] for name in change["takes_down"]}
         touched |= {entity("replica", change["replica"]) for change in plan["changes"] if change["replica"]}
         graph = self.inventory.graph()
-        return frozenset(touched.union(*(graph.downstream(name) for name in touched if name in graph.entities)))
+        return frozenset(
+            touched.union(*(graph.downstream(name) for name in touched if name in graph.entities))
+        )
 
     def _probe(self, spec: Mapping[str, Any]) -> ProbeResult:
         """A probe from the second vantage point, the server's own."""
