@@ -115,14 +115,11 @@ def answers(
     starting = witness is not None and witness.seen.state is Running.STARTING
     if failed and is_starting(scene, subject):
         return Finding(Verdict.DOUBT, evidence, "failing", onset, before)
-    outage = bool(failed) and len(failed) == len(fresh)
-    if outage:
+    hanging = _hanging(scene, subject, found, onset) if failed else []
+    # A good answer from before that broke on which it hangs says nothing of what is now.
+    since = min((found[parent].onset_ns for parent in hanging), default=0)
+    if failed and all(not one.ok or one.at_ns < since for one in fresh):
         sure = len(failed) >= 2 and all(probes.bad_in_a_row.get(one.vantage, 0) >= 2 for one in failed)
-        hanging = [
-            parent
-            for parent in scene.graph.parents(subject.id)
-            if parent in found and found[parent].bad and found[parent].before_ns <= (onset or scene.now_ns)
-        ]
         how, own = _how(failed, witness, bool(hanging))
         if sure or hanging:
             because = tuple(words.hangs_on(subject.id, parent, scene.now_ns) for parent in hanging)
@@ -146,6 +143,18 @@ def answers(
         return Finding(Verdict.DOUBT, (words.nothing_fresh(subject.id, scene.now_ns),))
     well = probes.good_in_a_row >= HEALED
     return Finding(Verdict.WELL if well else Verdict.FAIR, (words.probes_good(subject.label, probes, fresh),))
+
+
+def _hanging(
+    scene: Scene, subject: Subject, found: Mapping[EntityId, Finding], onset_ns: int
+) -> list[EntityId]:
+    """What it hangs on that is wrong and may have been so before it; the nearest alone where those are known yet."""
+
+    def before(name: EntityId) -> bool:
+        return name in found and found[name].bad and found[name].before_ns <= (onset_ns or scene.now_ns)
+
+    near = [name for name in scene.graph.parents(subject.id) if before(name)]
+    return near or [name for name in scene.graph.upstream(subject.id) if before(name)][:1]
 
 
 def is_starting(scene: Scene, subject: Subject) -> bool:

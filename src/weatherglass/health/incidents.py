@@ -55,11 +55,10 @@ def opened(number: int, group: Sequence[EntityId], view: View) -> Incident:
 
 def spread(incident: Incident, group: Sequence[EntityId], view: View) -> Incident:
     """The incident with all of `group` in it, in order of onset; what joined is told."""
-    onsets = {name: _onset(view, name) for name in group}
     spans = {**incident.spans}
     for name in group:
         if name not in spans:
-            spans[name] = (onsets[name], 0)
+            spans[name] = (_onset(view, name), 0)
         elif spans[name][1]:
             spans[name] = (spans[name][0], 0)  # wrong again before it was over
     starts = {EntityId(name): start for name, (start, _) in spans.items()}
@@ -67,25 +66,28 @@ def spread(incident: Incident, group: Sequence[EntityId], view: View) -> Inciden
     joined = sorted((name for name in group if name not in incident.spans), key=lambda name: order[name])
     if spans == incident.spans:
         return incident
+    # A probe that was under way when the fault came is dated by its start; nobody feels a fault before it is there.
+    spans |= {name: (order[name][0], 0) for name in joined}
+    onsets = {name: order[name][0] for name in joined}
     affected = sorted(starts, key=lambda name: order[name])
     following = replace(
         incident,
         affected=tuple(affected),
         tenants=tuple(name for name in affected if kind_of(name) == "tenant"),
         spans=spans,
-        onset_ns=min(start for start, _ in spans.values()),
+        onset_ns=min(start for start, _ in order.values()),
         evidence={
             **incident.evidence,
             **{name: view.findings[name].evidence for name in joined if name in view.findings},
         },
     )
     if not incident.moments:
-        return _first_sign(following, joined, view)
+        return _first_sign(following, joined, onsets, view)
     if joined:
         following = _told(
             following,
             Moment(
-                min(onsets[name] for name in joined),
+                max(following.onset_ns, min(onsets.values())),
                 "Spread",
                 _followed(following, joined, onsets),
                 tuple(joined),
@@ -94,7 +96,9 @@ def spread(incident: Incident, group: Sequence[EntityId], view: View) -> Inciden
     return following
 
 
-def _first_sign(incident: Incident, joined: Sequence[EntityId], view: View) -> Incident:
+def _first_sign(
+    incident: Incident, joined: Sequence[EntityId], onsets: Mapping[EntityId, int], view: View
+) -> Incident:
     first = joined[0]
     evidence = view.findings[first].evidence if first in view.findings else ()
     text = evidence[0].text if evidence else f"{called(first)} is not well."
@@ -103,7 +107,6 @@ def _first_sign(incident: Incident, joined: Sequence[EntityId], view: View) -> I
     rest = [name for name in joined if name != first and name not in same]
     if not rest:
         return incident
-    onsets = {name: _onset(view, name) for name in joined}
     return _told(
         incident,
         Moment(min(onsets[name] for name in rest), "Spread", _followed(incident, rest, onsets), tuple(rest)),
