@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from weatherglass.base.errors import Conflict, Invalid
+from weatherglass.base.errors import Conflict, Invalid, Unavailable
 
 
 def default_state() -> Path:
@@ -48,11 +48,18 @@ class Hold:
             ) from error
 
     def announce(self, url: str, started_ns: int) -> None:
-        """Write down where this server answers, for the CLI's `--state`."""
+        """Write down where this server answers, for the CLI's `--state`. Raises Unavailable (the disk is full)."""
         body = json.dumps({"pid": os.getpid(), "url": url, "started_ns": started_ns})
         fresh = self.state / "server.json.new"
-        fresh.write_text(body)
-        fresh.replace(self.state / "server.json")
+        try:
+            fresh.write_text(body)
+            fresh.replace(self.state / "server.json")
+        except OSError as error:
+            raise Unavailable(
+                f"the state folder cannot be written: {error.strerror}",
+                where=str(self.state),
+                mend="see that its disk has room and is writable, then start again; nothing is lost",
+            ) from error
 
     def release(self) -> None:
         (self.state / "server.json").unlink(missing_ok=True)

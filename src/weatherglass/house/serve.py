@@ -13,7 +13,7 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
-from weatherglass.base.errors import Invalid
+from weatherglass.base.errors import Invalid, WeatherglassError
 
 GRACE_S = 1
 """How long open requests may still take once asked to stop; streams watch `stopping` and end by themselves."""
@@ -53,6 +53,7 @@ class _Server(uvicorn.Server):
     ) -> None:
         super().__init__(config)
         self._stopping, self._serving = stopping, serving
+        self.failed: WeatherglassError | None = None
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -70,12 +71,19 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self._serving()
+        try:
+            self._serving()
+        except WeatherglassError as error:
+            # Kept until the loop has ended: raised here it would come with tracebacks of uvicorn's own tasks.
+            self.failed, self.should_exit = error, True
 
 
 def serve(app: FastAPI, bound: socket.socket, stopping: threading.Event, serving: Callable[[], None]) -> None:
-    """Serve until SIGINT or SIGTERM. `serving` is called once requests are answered."""
+    """Serve until SIGINT or SIGTERM. `serving` is called once requests are answered; what it raises ends this."""
     config = uvicorn.Config(
         app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=GRACE_S
     )
-    asyncio.run(_Server(config, stopping, serving).serve(sockets=[bound]))
+    server = _Server(config, stopping, serving)
+    asyncio.run(server.serve(sockets=[bound]))
+    if server.failed:
+        raise server.failed
