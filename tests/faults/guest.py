@@ -29,7 +29,7 @@ mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev
 mount -t tmpfs tmp /tmp; mount -t tmpfs run /run
 while read module; do insmod /modules/$module || echo "no $module"; done </modules/order
 mount -t 9p -o trans=virtio,version=9p2000.L,cache=none lab /lab
-while read tag path; do mount -t 9p -o ro,trans=virtio,version=9p2000.L,cache=loose,msize=262144 $tag $path; done </shares
+while read tag path; do mkdir -p $path; mount -t 9p -o ro,trans=virtio,version=9p2000.L,cache=loose,msize=262144 $tag $path; done </shares
 sh /lab/run.sh >/lab/out 2>&1 </dev/null
 echo $? >/lab/rc
 sync; poweroff -f
@@ -100,12 +100,9 @@ def _newc(name: str, mode: int, body: bytes = b"") -> bytes:
 
 
 def initramfs(kernel: Path, shared: Sequence[Path]) -> bytes:
-    """Busybox, the modules, `/init`, and mount points for what is shared."""
-    folders = ["bin", "sbin", "dev", "proc", "sys", "tmp", "run", "lab", "modules", "mnt"]
-    for path in shared:
-        parents = [*reversed(path.parents), path]
-        folders += [str(one).lstrip("/") for one in parents if one != Path("/")]
-    out = [_newc(name, stat.S_IFDIR | 0o755) for name in dict.fromkeys(folders)]
+    """Busybox, the modules, `/init`, and what is to be mounted where."""
+    folders = ("bin", "sbin", "dev", "proc", "sys", "tmp", "run", "usr", "lab", "modules", "mnt")
+    out = [_newc(name, stat.S_IFDIR | 0o755) for name in folders]
     out += [_newc(name, stat.S_IFLNK | 0o777, b"usr/" + name.encode()) for name in ("lib", "lib64")]
     busybox = next(path for path in (kernel / "bin/busybox", kernel / "usr/bin/busybox") if path.exists())
     out.append(_newc("bin/busybox", stat.S_IFREG | 0o755, busybox.read_bytes()))

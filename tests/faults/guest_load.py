@@ -171,6 +171,7 @@ def check_tables(folder: Path, marks: Marks) -> int:
 # --- the stores, sealing as they go -----------------------------------------------------------------------------
 
 NOW_MS = 1_800_000_000_000
+_MIGRATING = threading.Lock()  # Alembic's context is one a process
 
 
 @contextlib.contextmanager
@@ -182,7 +183,8 @@ def _metrics(folder: Path) -> Iterator[object]:
 
     folder.mkdir(exist_ok=True)
     tables = Tables(folder / "tables.db")
-    tables.migrate({"metrics": TABLES})
+    with _MIGRATING:
+        tables.migrate({"metrics": TABLES})
     store = Metrics(
         folder / "metrics", files=RealFiles(), tables=tables, clock=ManualClock(NOW_MS * 1_000_000)
     )
@@ -231,7 +233,8 @@ def _logs(folder: Path) -> Iterator[object]:
 
     folder.mkdir(exist_ok=True)
     tables = Tables(folder / "tables.db")
-    tables.migrate(ROOM)
+    with _MIGRATING:
+        tables.migrate(ROOM)
     store = Logs(folder / "logs", tables=tables, clock=ManualClock(NOW_MS * 1_000_000))
     try:
         yield store

@@ -30,6 +30,7 @@ class Writer(threading.Thread):
         self.began_ms = time.time_ns() // 1_000_000
         self.acknowledged = self.attempted = 0
         self.refused: list[str] = []
+        self.unavailable: list[str] = []
         self.done, self.goes_on = threading.Event(), threading.Event()
         self.goes_on.set()
         self.round = 0
@@ -58,8 +59,8 @@ class Writer(threading.Thread):
             return False
         if answer.status_code // 100 == 2:
             return True
-        if answer.status_code != 503:
-            self.refused.append(f"{answer.status_code} {answer.text[:300]}")
+        told = self.unavailable if answer.status_code == 503 else self.refused
+        told.append(f"{answer.status_code} {answer.text}")
         return False
 
     def send(self, client: httpx.Client, numbers: Sequence[int]) -> httpx.Response:
@@ -138,14 +139,15 @@ class TokenWriter(Writer):
         return answer
 
     def check(self, client: httpx.Client) -> None:
-        made, tried = dict(self.made), set(self.tried)
+        made = dict(self.made)
         assert self.refused == []
         asked = client.get("/api/v1/tokens", params={"all": "1"}).json()["tokens"]
         known = {one["name"] for one in asked if one["name"].startswith(f"{self.name}-")}
         ledger = [one for one in entries(client, self.began_ms / 1000) if one["why"] == self.name]
         names = [one["after"]["name"] for one in ledger]
         assert len(names) == len(set(names))
-        assert set(made) <= known <= set(names) <= tried, "a token that the ledger does not tell of"
+        assert set(names) <= self.tried  # the newest: others may be made meanwhile
+        assert set(made) <= known <= set(names), "a token that the ledger does not tell of"
         tries = [int(name.rpartition("-")[2]) for name in names]
         assert tries == sorted(tries), "the ledger tells another order"
         offsets = [one["offset"] for one in ledger]

@@ -35,6 +35,7 @@ class Server:
         self.state, self.site, self.prefix, self.port = state, site, list(prefix), free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.process: subprocess.Popen[str] | None = None
+        self.log = state.with_name(f"{state.name}.log")
 
     def spawn(self, port: int | None = None, **more: Any) -> subprocess.Popen[str]:
         """One process more on this state; not waited for."""
@@ -44,13 +45,9 @@ class Server:
         return subprocess.Popen([*self.prefix, *command], text=True, **more)
 
     def begin(self) -> None:
-        """Start it, not waiting; what it says goes to `server.log` beside the state."""
+        """Start it, not waiting; what it says goes to `log`, beside the state."""
         with self.log.open("a") as log:
             self.process = self.spawn(stdout=log, stderr=log)
-
-    @property
-    def log(self) -> Path:
-        return self.state.with_name(f"{self.state.name}.log")
 
     def start(self) -> float:
         """Start it; seconds until it was ready."""
