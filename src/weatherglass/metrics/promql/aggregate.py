@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from hashlib import blake2b
 from typing import NamedTuple
 
 import numpy as np
@@ -77,6 +78,12 @@ AGGREGATORS: dict[str, Aggregator] = {
     "quantile": Aggregator(ValueType.SCALAR, None, "The φ-quantile (0 ≤ φ ≤ 1) over the group."),
     "topk": Aggregator(ValueType.SCALAR, None, "The k largest series of each group, as they are."),
     "bottomk": Aggregator(ValueType.SCALAR, None, "The k smallest series of each group, as they are."),
+    "limitk": Aggregator(ValueType.SCALAR, None, "Any k series of each group, the same ones each time."),
+    "limit_ratio": Aggregator(
+        ValueType.SCALAR,
+        None,
+        "About a share r of the series, the same ones each time; with r < 0 the others.",
+    ),
     "count_values": Aggregator(ValueType.STRING, None, "How many series of the group have each value."),
 }
 
@@ -103,6 +110,12 @@ def aggregate(
     of = of[order]
     starts = np.flatnonzero(np.append(True, of[1:] != of[:-1]))
     g = Group(vector.values[order], vector.present[order], of, starts)
+    if op == "limit_ratio":
+        assert isinstance(parameter, np.ndarray)
+        return _share(vector, parameter)
+    if op == "limitk":
+        assert isinstance(parameter, np.ndarray)
+        return _first(vector, order, g, parameter)
     if op in ("topk", "bottomk"):
         assert isinstance(parameter, np.ndarray)
         return _top(vector, order, g, parameter, largest=op == "topk")
@@ -154,6 +167,31 @@ def _top(vector: Vector, order: Int64Array, g: Group, k: FloatArray, *, largest:
     return Vector([vector.labels[i] for i in kept], vector.values[kept], chosen[kept])
 
 
+def _first(vector: Vector, order: Int64Array, g: Group, k: FloatArray) -> Vector:
+    if np.isnan(k).any():
+        raise Invalid("Parameter value is NaN")
+    chosen = np.zeros(vector.present.shape, np.bool_)
+    for members in np.split(order, g.starts[1:]):
+        drawn = members[np.argsort([_draw(vector.labels[i]) for i in members], kind="stable")]
+        there = vector.present[drawn]
+        chosen[drawn] = there & (np.cumsum(there, axis=0) <= np.trunc(np.clip(k, 0, len(drawn))))
+    return Vector(vector.labels, vector.values, chosen)
+
+
+def _share(vector: Vector, ratio: FloatArray) -> Vector:
+    if np.isnan(ratio).any():
+        raise Invalid("Ratio value is NaN")
+    drawn = np.array([_draw(one) for one in vector.labels])[:, None]
+    ratio = np.clip(ratio, -1, 1)
+    chosen = np.where(ratio >= 0, drawn < ratio, drawn >= 1 + ratio)
+    return Vector(vector.labels, vector.values, np.asarray(vector.present & chosen))
+
+
+def _draw(labels: Labels) -> float:
+    """A number in [0, 1) that is a label set's own, in every process."""
+    return int.from_bytes(blake2b(repr(labels).encode(), digest_size=6).digest()) / (1 << 48)
+
+
 def _count_values(vector: Vector, keys: list[Labels], of: Int64Array, label: str) -> Vector:
     rows: dict[Labels, int] = {}
     counts: list[FloatArray] = []
@@ -172,19 +210,9 @@ def _count_values(vector: Vector, keys: list[Labels], of: Int64Array, label: str
 
 
 def number(value: float) -> str:
-    """A float as Prometheus writes it: shortest that reads back, `NaN`, `+Inf`, `-Inf`."""
+    """A float as Prometheus writes it: shortest that reads back, without exponent, `NaN`, `+Inf`, `-Inf`."""
     if np.isnan(value):
         return "NaN"
     if np.isinf(value):
         return "+Inf" if value > 0 else "-Inf"
-    return (
-        np.format_float_positional(value, trim="-")
-        if 1e-4 <= abs(value) < 1e21 or value == 0
-        else _exponent(value)
-    )
-
-
-def _exponent(value: float) -> str:
-    mantissa, _, power = np.format_float_scientific(value, trim="-").partition("e")
-    sign, digits = power[0], power[1:].lstrip("0")
-    return f"{mantissa}e{sign}{digits:0>2}"
+    return np.format_float_positional(value, trim="-")

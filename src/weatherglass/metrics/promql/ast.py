@@ -62,6 +62,7 @@ class Subquery(Node):
 class Call(Node):
     function: str
     args: tuple[Node, ...]
+    source: str  # the whole query, for positions in annotations
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +72,7 @@ class Aggregation(Node):
     parameter: Node | None
     labels: tuple[str, ...]
     without: bool
+    source: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

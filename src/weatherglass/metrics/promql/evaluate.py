@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from weatherglass.base.errors import Invalid, LimitExceeded
 from weatherglass.metrics.promql import binary
-from weatherglass.metrics.promql.aggregate import aggregate
+from weatherglass.metrics.promql.aggregate import aggregate, number
 from weatherglass.metrics.promql.ast import (
     Aggregation,
     Binary,
@@ -25,7 +25,8 @@ from weatherglass.metrics.promql.ast import (
     ValueType,
 )
 from weatherglass.metrics.promql.functions import FUNCTIONS
-from weatherglass.metrics.promql.vector import Vector, unite, without_name
+from weatherglass.metrics.promql.lexer import position
+from weatherglass.metrics.promql.vector import Vector, quoted, unite, without_name
 from weatherglass.metrics.promql.windows import Windows, instant
 from weatherglass.metrics.types import FloatArray, Int64Array, QueryResult, Select, Selection
 
@@ -33,6 +34,8 @@ MAX_STEPS = 11_000
 MAX_SUBQUERY_STEPS = 2_000_000
 MAX_CELLS = 50_000_000
 DEFAULT_SUBQUERY_STEP_MS = 60_000
+MAX_ANNOTATIONS = 20
+_COUNTER_SUFFIXES = ("_total", "_sum", "_count", "_bucket")
 
 
 def evaluate(
@@ -76,13 +79,14 @@ def _evaluate(
                 values,
                 np.ones(values.shape, np.bool_),
                 ev.warnings,
+                ev.infos,
             )
         case ValueType.MATRIX:
             if is_range:
                 raise Invalid(
                     f"invalid expression type {expr.type} for range query, must be scalar or instant vector"
                 )
-            return _samples(ev.windows(expr))
+            return replace(_samples(ev.windows(expr)), warnings=ev.warnings, infos=ev.infos)
     found = ev.vector(expr)
     rows = np.flatnonzero(found.present.any(axis=1))
     return QueryResult(
@@ -92,6 +96,7 @@ def _evaluate(
         found.values[rows],
         found.present[rows],
         ev.warnings,
+        ev.infos,
     )
 
 
@@ -124,6 +129,7 @@ class Evaluation:
     query_start_ms: int
     query_end_ms: int
     warnings: list[str] = field(default_factory=list)
+    infos: list[str] = field(default_factory=list)
 
     @cached_property
     def steps(self) -> int:
@@ -166,7 +172,9 @@ class Evaluation:
                 elif node.parameter is not None:
                     parameter = self.scalar(node.parameter)
                     if node.op == "quantile":
-                        self._warn_quantile(parameter)
+                        self.warn_quantile(node, node.parameter, parameter)
+                    if node.op == "limit_ratio":
+                        self._warn_ratio(node, node.parameter, parameter)
                 return aggregate(
                     node.op, self.vector(node.expr), node.labels, without=node.without, parameter=parameter
                 )
@@ -198,7 +206,13 @@ class Evaluation:
             return Windows.cut(Selection([], [], []), ends, range_ms, self.at_ms)
         self._bound(1, len(inner_at))
         inner = Evaluation(
-            self.select, inner_at, self.lookback_ms, self.query_start_ms, self.query_end_ms, self.warnings
+            self.select,
+            inner_at,
+            self.lookback_ms,
+            self.query_start_ms,
+            self.query_end_ms,
+            self.warnings,
+            self.infos,
         )
         if node.expr.type is ValueType.SCALAR:
             found = Selection([()], [inner_at], [inner.scalar(node.expr)])
@@ -270,7 +284,9 @@ class Evaluation:
             windows = self.windows(node.args[place])
             extra = [self.scalar(arg) for i, arg in enumerate(node.args) if i != place]
             if node.function == "quantile_over_time":
-                self._warn_quantile(extra[0])
+                self.warn_quantile(node, node.args[0], extra[0])
+            if node.function in ("rate", "increase"):
+                self._inform_of_gauges(node, windows)
             values, present = function.kernel(windows, *extra)
             labels = windows.labels
         else:
@@ -290,7 +306,34 @@ class Evaluation:
                 mend="narrow the selector, or widen the step",
             )
 
-    def _warn_quantile(self, q: FloatArray) -> None:
-        bad = q[(q < 0) | (q > 1) | np.isnan(q)]
-        if len(bad):
-            self.warnings.append(f"PromQL warning: quantile value should be between 0 and 1, got {bad[0]:g}")
+    # --- annotations: what is answered, but may not be what was meant ---
+
+    def warn(self, within: Call | Aggregation, at: Node, text: str) -> None:
+        _once(self.warnings, f"PromQL warning: {text} ({position(within.source, at.start)})")
+
+    def inform(self, within: Call | Aggregation, at: Node, text: str) -> None:
+        _once(self.infos, f"PromQL info: {text} ({position(within.source, at.start)})")
+
+    def warn_quantile(self, within: Call | Aggregation, at: Node, q: FloatArray) -> None:
+        for value in np.unique(q[~((q >= 0) & (q <= 1))]):
+            self.warn(within, at, f"quantile value should be between 0 and 1, got {number(float(value))}")
+
+    def _warn_ratio(self, within: Aggregation, at: Node, ratio: FloatArray) -> None:
+        for value in np.unique(ratio[np.abs(ratio) > 1]):
+            told = f"got {number(float(value))}, capping to {number(float(np.sign(value)))}"
+            self.warn(within, at, f"ratio value should be between -1 and 1, {told}")
+
+    def _inform_of_gauges(self, call: Call, windows: Windows) -> None:
+        seen = np.asarray(windows.some.any(axis=1))
+        names = {
+            dict(one).get("__name__", "") for one, there in zip(windows.labels, seen, strict=True) if there
+        }
+        for name in sorted(names):
+            if name and not name.endswith(_COUNTER_SUFFIXES):
+                text = f"metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {quoted(name)}"
+                self.inform(call, call.args[0], text)
+
+
+def _once(told: list[str], text: str) -> None:
+    if text not in told and len(told) < MAX_ANNOTATIONS:
+        told.append(text)

@@ -5,6 +5,7 @@ Each takes the running evaluation and the call, and gives a Vector, or (n_steps,
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -14,13 +15,20 @@ import numpy as np
 from weatherglass.base.errors import Invalid
 from weatherglass.engine.protocols import Labels
 from weatherglass.metrics.promql.ast import Call, Node, Selector, StringLiteral
-from weatherglass.metrics.promql.vector import Vector, drop, larger, smaller, unite, with_label, without_name
+from weatherglass.metrics.promql.vector import (
+    Vector,
+    drop,
+    larger,
+    quoted,
+    smaller,
+    unite,
+    with_label,
+    without_name,
+)
 from weatherglass.metrics.types import BoolArray, FloatArray
 
 if TYPE_CHECKING:
     from weatherglass.metrics.promql.evaluate import Evaluation
-
-_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
 def _text(node: Node) -> str:
@@ -143,11 +151,8 @@ def sort_by_label_desc(ev: Evaluation, call: Call) -> Vector:
 
 
 def _destination(name: str, function: str) -> str:
-    if not _LABEL.fullmatch(name):
-        raise Invalid(
-            f"invalid destination label name in {function}(): {name}",
-            mend="a letter or _, then letters, digits, _",
-        )
+    if not name:
+        raise Invalid(f'invalid destination label name in {function}(): ""', mend="name a label")
     return name
 
 
@@ -196,11 +201,15 @@ def label_join(ev: Evaluation, call: Call) -> Vector:
 def histogram_quantile(ev: Evaluation, call: Call) -> Vector:
     """Classic buckets: cumulative counts by `le`, linear inside the bucket that holds the rank."""
     q, inner = ev.scalar(call.args[0]), ev.vector(call.args[1])
+    ev.warn_quantile(call, call.args[0], q)
     groups: dict[Labels, list[tuple[float, int]]] = {}
     for i, one in enumerate(inner.labels):
-        try:
-            bound = float(dict(one).get("le", "").replace("Inf", "inf"))
-        except ValueError:
+        le, metric = dict(one).get("le", ""), dict(one).get("__name__", "")
+        bound = _bound(le)
+        if bound is None:
+            named = f" for metric name {quoted(metric)}" if metric else ""
+            text = f'bucket label "le" is missing or has a malformed value of {quoted(le)}{named}'
+            ev.warn(call, call.args[1], text)
             continue
         groups.setdefault(drop(one, ("le", "__name__")), []).append((bound, i))
     labels: list[Labels] = []
@@ -212,9 +221,18 @@ def histogram_quantile(ev: Evaluation, call: Call) -> Vector:
         rows = [i for _, i in buckets]
         there = inner.present[rows]
         out = np.full(ev.steps, np.nan)
+        forced = False
         for step in np.flatnonzero(there.any(axis=0)):
             kept = there[:, step]
-            out[step] = bucket_quantile(float(q[step]), bounds[kept], inner.values[rows, step][kept])
+            counts, fell = _monotonic(_distinct(bounds[kept], inner.values[rows, step][kept]))
+            forced |= fell
+            out[step] = bucket_quantile(float(q[step]), np.unique(bounds[kept]), counts)
+        if forced:
+            metric = dict(inner.labels[rows[0]]).get("__name__", "")
+            named = f" for metric name {quoted(metric)}" if metric else ""
+            ev.inform(
+                call, call.args[1], f"input to histogram_quantile needed to be fixed for monotonicity{named}"
+            )
         labels.append(name)
         values.append(out)
         present.append(np.asarray(there.any(axis=0)))
@@ -223,18 +241,38 @@ def histogram_quantile(ev: Evaluation, call: Call) -> Vector:
     return unite(labels, np.stack(values), np.stack(present))
 
 
+def _bound(le: str) -> float | None:
+    try:
+        return float(le) if le == le.strip() and "_" not in le else None
+    except ValueError:
+        return None
+
+
+def _distinct(bounds: FloatArray, counts: FloatArray) -> FloatArray:
+    """Counts of ascending bounds, those of one bound (written `1` and `1.0`) added."""
+    return np.add.reduceat(counts, np.flatnonzero(np.append(True, bounds[1:] != bounds[:-1])))
+
+
+def _monotonic(counts: FloatArray) -> tuple[FloatArray, bool]:
+    """Counts that never fall, and whether one fell by more than rounding: scrapes of buckets are not atomic."""
+    out, fell = counts.copy(), False
+    for k in range(1, len(out)):
+        # Sums of rates differ in their last digits; that is no observation (Prometheus: 1e-12, relative).
+        if math.isclose(out[k], out[k - 1], rel_tol=1e-12):
+            out[k] = out[k - 1]
+        elif out[k] < out[k - 1]:
+            out[k], fell = out[k - 1], True
+    return out, fell
+
+
 def bucket_quantile(q: float, bounds: FloatArray, counts: FloatArray) -> float:
-    """Prometheus' bucketQuantile: `bounds` ascending, the last +Inf, `counts` cumulative. NaN where it cannot tell."""
+    """Prometheus' bucketQuantile: distinct `bounds` ascending, the last +Inf, `counts` cumulative, never falling."""
     if np.isnan(q):
         return float("nan")
     if q < 0 or q > 1:
         return float("-inf") if q < 0 else float("inf")
-    unique = np.flatnonzero(np.append(np.diff(bounds) != 0, True))
-    counts = np.add.reduceat(counts, np.append(0, unique[:-1] + 1)) if len(unique) < len(bounds) else counts
-    bounds = bounds[unique]
     if len(bounds) < 2 or not np.isposinf(bounds[-1]):
         return float("nan")
-    counts = np.maximum.accumulate(counts)  # scrapes of buckets are not atomic
     total = counts[-1]
     if total == 0 or np.isnan(total):
         return float("nan")

@@ -265,7 +265,12 @@ class _Parser(Reader):
         for i, arg in enumerate(args):
             self.want(arg, function.args[min(i, len(function.args) - 1)], f"call to function {name.text!r}")
         return Call(
-            start=name.start, end=close.end, type=function.returns, function=name.text, args=tuple(args)
+            start=name.start,
+            end=close.end,
+            type=function.returns,
+            function=name.text,
+            args=tuple(args),
+            source=self.text,
         )
 
     def grouping(self) -> tuple[tuple[str, ...], bool] | None:
@@ -295,7 +300,7 @@ class _Parser(Reader):
         self.want(args[-1], VECTOR, f"aggregation expression of {op!r}")
         return Aggregation(
             start=name.start, end=end, type=VECTOR, op=op, expr=args[-1], parameter=args[0] if wanted else None,
-            labels=labels, without=without,
+            labels=labels, without=without, source=self.text,
         )  # fmt: skip
 
     def want(self, node: Node, wanted: ValueType, where: str) -> None:

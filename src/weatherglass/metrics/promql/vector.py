@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -70,10 +71,15 @@ def unite(labels: list[Labels], values: FloatArray, present: BoolArray) -> Vecto
     return Vector(list(rows), out, there)
 
 
+def quoted(text: str) -> str:
+    """A string as PromQL writes it."""
+    return json.dumps(text, ensure_ascii=False)
+
+
 def show(labels: Labels) -> str:
     """`name{a="b"}` for messages."""
     name = dict(labels).get("__name__", "")
-    inside = ", ".join(f'{k}="{v}"' for k, v in labels if k != "__name__")
+    inside = ", ".join(f"{k}={quoted(v)}" for k, v in labels if k != "__name__")
     return f"{name}{{{inside}}}"
 
 
