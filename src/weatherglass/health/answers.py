@@ -115,9 +115,9 @@ def answers(
     starting = witness is not None and witness.seen.state is Running.STARTING
     if failed and is_starting(scene, subject):
         return Finding(Verdict.DOUBT, evidence, "failing", onset, before)
-    hanging = _hanging(scene, subject, found, onset) if failed else []
+    hanging = _hanging(scene, subject, found, onset) if failed else {}
     # A good answer from before that broke on which it hangs says nothing of what is now.
-    since = min((found[parent].onset_ns for parent in hanging), default=0)
+    since = min(hanging.values(), default=0)
     if failed and all(not one.ok or one.at_ns < since for one in fresh):
         sure = len(failed) >= 2 and all(probes.bad_in_a_row.get(one.vantage, 0) >= 2 for one in failed)
         how, own = _how(failed, witness, bool(hanging))
@@ -147,14 +147,23 @@ def answers(
 
 def _hanging(
     scene: Scene, subject: Subject, found: Mapping[EntityId, Finding], onset_ns: int
-) -> list[EntityId]:
-    """What it hangs on that is wrong and may have been so before it; the nearest alone where those are known yet."""
+) -> dict[EntityId, int]:
+    """What it hangs on that went wrong no later than it, and when; the nearest alone where those are known yet.
 
-    def before(name: EntityId) -> bool:
-        return name in found and found[name].bad and found[name].before_ns <= (onset_ns or scene.now_ns)
+    What answers again and is not yet well counts: who asked it a moment before has still to say so.
+    """
 
-    near = [name for name in scene.graph.parents(subject.id) if before(name)]
-    return near or [name for name in scene.graph.upstream(subject.id) if before(name)][:1]
+    def began(name: EntityId) -> int:
+        finding, probes = found.get(name), scene.world.probes.get(name)
+        if finding is not None and finding.bad:
+            return finding.onset_ns if finding.before_ns <= (onset_ns or scene.now_ns) else 0
+        if name in scene.outages and probes is not None and probes.before_bad_ns <= onset_ns:
+            return probes.first_bad_ns
+        return 0
+
+    near = {name: at_ns for name in scene.graph.parents(subject.id) if (at_ns := began(name))}
+    far = {name: at_ns for name in scene.graph.upstream(subject.id) if (at_ns := began(name))}
+    return near or dict(list(far.items())[:1])
 
 
 def is_starting(scene: Scene, subject: Subject) -> bool:
