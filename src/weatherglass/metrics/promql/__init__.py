@@ -1,7 +1,8 @@
 """PromQL: text → tokens → typed tree → (series × steps) arrays. Pure: the store is a function handed in."""
 
+from weatherglass.metrics.promql.aggregate import AGGREGATORS
 from weatherglass.metrics.promql.evaluate import evaluate
 from weatherglass.metrics.promql.functions import FUNCTIONS
 from weatherglass.metrics.promql.parser import parse
 
-__all__ = ["FUNCTIONS", "evaluate", "parse"]
+__all__ = ["AGGREGATORS", "FUNCTIONS", "evaluate", "parse"]
