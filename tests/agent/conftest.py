@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -54,6 +57,19 @@ class FakeHands:
 
 def replica(name: str, pid: int, state: Running = Running.RUNNING) -> ReplicaSeen:
     return ReplicaSeen(name, state, pid=pid)
+
+
+@pytest.fixture(scope="session")
+def quick_root() -> Iterator[Path]:
+    """A folder in memory, where a sync is free: for what is not about the disk."""
+    shared = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=shared if shared.is_dir() else None) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def quick_folder(quick_root: Path) -> Path:
+    return Path(tempfile.mkdtemp(dir=quick_root))
 
 
 @pytest.fixture

@@ -162,7 +162,7 @@ def packet(sequence, body):
     return len(body).to_bytes(3, "little") + bytes([sequence]) + body
 
 
-def mysql_server(password):
+def mysql_server(password, farewells):
     """A server of MySQL's protocol that checks the proof as the manual says: SHA1(proof XOR …) is the stored hash."""
     stored = hashlib.sha1(hashlib.sha1(password).digest()).digest()
 
@@ -189,6 +189,7 @@ def mysql_server(password):
             challenge = CHALLENGE
         ok = len(proof) == 20 and good(proof, challenge)
         connection.sendall(packet(2, b"\x00\x00\x00" if ok else b"\xff\x15\x04#28000Access denied"))
+        farewells.append(connection.recv(5, socket.MSG_WAITALL))
 
     return serve(handle)
 
@@ -203,12 +204,15 @@ def mysql_server(password):
     ],
 )
 def test_mysql(fields, detail):
-    with mysql_server(b"sesame") as address:
+    farewells = []
+    with mysql_server(b"sesame", farewells) as address:
         assert ask("mysql", address=address, **fields).detail == detail
+    if fields and not detail:
+        assert farewells == [packet(0, b"\x01")], "MariaDB logs a warning for whom left without COM_QUIT"
 
 
 def test_mysql_with_a_wrong_password_and_with_an_error_for_a_greeting():
-    with mysql_server(b"other") as address:
+    with mysql_server(b"other", []) as address:
         assert ask("mysql", address=address, user="probe", password="db").detail == "1045: Access denied"
     with serve(lambda c: c.sendall(packet(0, b"\xff\x10\x04Too many connections"))) as address:
         assert ask("mysql", address=address).detail == "1040: Too many connections"

@@ -6,7 +6,9 @@ import json
 import os
 import random
 import shutil
+import tempfile
 import time
+from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
@@ -381,9 +383,9 @@ def test_what_no_pattern_names_any_more_is_let_go_and_taken_up_where_it_was(benc
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32))
-def test_any_mix_of_writing_rotating_and_restarting(tmp_path_factory, seed):
+def test_any_mix_of_writing_rotating_and_restarting(quick_root, seed):
     """Seen or not before the next one comes, read or not before the agent is killed."""
-    chance, folder = random.Random(seed), tmp_path_factory.mktemp("mix")
+    chance, folder = random.Random(seed), Path(tempfile.mkdtemp(dir=quick_root))
     bench, log, number, generation = Bench(folder), folder / "a.log", 0, 0
     log.touch()
     for _ in range(chance.randint(3, 25)):
@@ -439,10 +441,34 @@ def test_podman_lines_are_unwrapped_and_survive_a_restart(tmp_path):
     bench.tailer.close()
 
 
+def test_a_container_line_was_seen_when_its_runtime_wrote_it(tmp_path):
+    bench = Bench(tmp_path, wrapped=True, kind="auto")
+    write(
+        tmp_path / "stdout.log",
+        [
+            "2026-11-22T10:00:00.123456789Z stdout F GET / 200\n",
+            "2026-11-22T11:30:00.5+01:00 stdout F GET /a 200\n",
+            "2026-13-22T10:00:00Z stdout F no such month\n",
+            "2096-11-22T10:00:00Z stdout F no such hurry\n",
+        ],
+    )
+    read_at = bench.clock.now_ns()
+    bench.rounds(3)
+    assert [at for at, _, _ in bench.outbox.events] == [
+        1_795_341_600_123_456_789,
+        1_795_343_400_500_000_000,
+        read_at,
+        read_at,
+    ]
+    bench.tailer.close()
+
+
 @given(st.lists(st.text(alphabet="ab\n☂F P", max_size=40)), st.integers(1, 7))
 def test_unwrapping_counts_every_byte(texts, step):
     data = "".join(f"2026-11-22T10:00:00Z stdout F {t}\n" for t in texts)
     unwrap = Unwrap()
-    given_ = "".join(unwrap.feed(data[at : at + step]) for at in range(0, len(data), step))
+    pieces = [piece for at in range(0, len(data), step) for piece in unwrap.feed(data[at : at + step])]
+    given_ = "".join(text for text, _ in pieces)
+    assert {at for _, at in pieces} <= {1_795_341_600_000_000_000, None}
     assert unwrap.bytes_behind(len(given_) + 1) == byte_length(data)
-    assert unwrap.feed("", final=True) == ""
+    assert unwrap.feed("", final=True) == []

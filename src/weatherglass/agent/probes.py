@@ -200,6 +200,7 @@ def _last_said(child: subprocess.Popen[bytes], deadline: Deadline) -> bytes:
 
 CLIENT_PROTOCOL_41, CLIENT_SECURE_CONNECTION, CLIENT_PLUGIN_AUTH = 0x200, 0x8000, 0x80000
 UTF8MB4_GENERAL_CI = 45
+COM_QUIT = b"\x01"
 
 
 def _read_exactly(wire: socket.socket, length: int, deadline: Deadline) -> bytes:
@@ -278,6 +279,8 @@ def mysql(spec: Spec, deadline: Deadline, secret: Secret) -> None:
             _, answer = _read_packet(wire, deadline)
         if answer[:1] != b"\x00":
             raise ProbeFailed(mysql_error(answer))
+        # Without a farewell the server would log a warning at every probe.
+        wire.sendall(_packet(0, COM_QUIT))
 
 
 # --- the table -------------------------------------------------------------------------------------------

@@ -49,9 +49,15 @@ class Source:
         self._framer = Framer(self._kind)
         self._unwrap = Unwrap() if self._wrapped else None
 
-    def _decode(self, data: bytes, final: bool = False) -> str:
+    def _feed(self, data: bytes, now_ns: int, epoch_ns: int, final: bool = False) -> list[RawText]:
         text = self._decoder.decode(data, final)
-        return text if self._unwrap is None else self._unwrap.feed(text, final)
+        if self._unwrap is None:
+            return self._framer.feed(text, now_ns)
+        events: list[RawText] = []
+        for piece, at_ns in self._unwrap.feed(text, final):
+            seen_ns = now_ns if at_ns is None else min(now_ns, at_ns - epoch_ns)
+            events += self._framer.feed(piece, seen_ns)
+        return events
 
     @property
     def held(self) -> int:
@@ -69,15 +75,19 @@ class Source:
         dev, inode = self.identity
         return Cursor(self.path, dev, inode, self._at - self.held, *self._head, self._mtime_ns)
 
-    def read(self, now_ns: int) -> list[RawText]:
-        """The events that the next piece completes. `at_end` says whether the file's end was reached."""
+    def read(self, now_ns: int, epoch_ns: int) -> list[RawText]:
+        """The events that the next piece completes. `at_end` says whether the file's end was reached.
+
+        `epoch_ns`: what makes times since the epoch of the monotonic ones here. An event was seen when it was read,
+        or when the container's runtime wrote it.
+        """
         told = os.fstat(self._fd)
         events: list[RawText] = []
         if told.st_mtime_ns != self._mtime_ns or told.st_size < self._at:
             self._mtime_ns = told.st_mtime_ns
             # Cut (copytruncate), and perhaps grown past where we were since: its first bytes tell.
             if told.st_size < self._at or not same_head(self._fd, *self._head):
-                events += self.finish(now_ns)
+                events += self.finish(now_ns, epoch_ns)
                 self._at = 0
                 self._restart()
                 self._head = head(self._fd)
@@ -91,11 +101,11 @@ class Source:
         self.at_end, self.quiet_since_ns = len(data) < READ_BYTES, None
         if self._head[0] < HEAD_BYTES:
             self._head = head(self._fd)
-        return events + self._framer.feed(self._decode(data), now_ns)
+        return events + self._feed(data, now_ns, epoch_ns)
 
-    def finish(self, now_ns: int) -> list[RawText]:
+    def finish(self, now_ns: int, epoch_ns: int) -> list[RawText]:
         """Everything that is held: nothing more will come."""
-        events = self._framer.feed(self._decode(b"", final=True), now_ns)
+        events = self._feed(b"", now_ns, epoch_ns, final=True)
         return events + self._framer.flush(now_ns, 0)
 
     def close(self) -> None:

@@ -168,7 +168,7 @@ class Tailer:
                 while not source.at_end and not batch.full:
                     self._take(chain, source, batch)
                 if source.at_end and source.held and source is not chain.sources[-1] and self._is_old(source):
-                    self._add(chain, source, source.finish(self._since_ns()), batch)
+                    self._add(chain, source, source.finish(self._since_ns(), self._epoch_ns()), batch)
                 if not source.at_end or source.held:
                     break  # the next of the chain waits: order
                 if source is not chain.sources[-1]:
@@ -182,14 +182,14 @@ class Tailer:
 
     def _take(self, chain: _Chain, source: Source, batch: _Batch) -> None:
         try:
-            events = source.read(self._since_ns())
+            events = source.read(self._since_ns(), self._epoch_ns())
         except OSError:
             source.at_end = True  # a failing disk or mount: looked at again in the next round
             return
         self._add(chain, source, events, batch)
 
     def _add(self, chain: _Chain, source: Source, events: Iterable[Any], batch: _Batch) -> None:
-        count, epoch_ns = 0, self._clock.now_ns() - self._since_ns()
+        count, epoch_ns = 0, self._epoch_ns()
         for event in events:
             line = json.dumps(
                 [event.seen_ns + epoch_ns, chain.labels, readable(event.text)], separators=(",", ":")
@@ -205,6 +205,9 @@ class Tailer:
         # What waits, waits by a clock that is never set back.
         return int(self._clock.monotonic() * SECOND_NS)
 
+    def _epoch_ns(self) -> int:
+        return self._clock.now_ns() - self._since_ns()
+
     def _is_old(self, source: Source) -> bool:
         # By the file's own time: generations that were missed while the agent was away need no second each.
         return self._clock.now_ns() - source.mtime_ns > SECOND_NS
@@ -219,7 +222,7 @@ class Tailer:
         """Let go of a file that lost its name, once it was quiet long enough."""
         if not self._was_quiet(source):
             return
-        self._add(chain, source, source.finish(self._since_ns()), batch)
+        self._add(chain, source, source.finish(self._since_ns(), self._epoch_ns()), batch)
         self._cursors[source.identity] = source.cursor()
         source.close()
         chain.sources.remove(source)
