@@ -17,7 +17,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from weatherglass.metrics.promql import calendar_fields as cal
-from weatherglass.metrics.promql import labelled, over_time
+from weatherglass.metrics.promql import histograms, labelled, over_time
 from weatherglass.metrics.promql.ast import ValueType
 from weatherglass.metrics.promql.vector import larger, smaller
 from weatherglass.metrics.types import FloatArray
@@ -76,6 +76,10 @@ FUNCTIONS: dict[str, Function] = {
     "count_over_time": _range(over_time.count_over_time, "Number of samples in the range."),
     "last_over_time": _range(over_time.last_over_time, "Most recent sample in the range.", keeps_name=True),
     "first_over_time": _range(over_time.first_over_time, "Oldest sample in the range.", keeps_name=True),
+    "ts_of_min_over_time": _range(over_time.ts_of_min_over_time, "When the last of the smallest samples in the range was taken, s since the epoch."),
+    "ts_of_max_over_time": _range(over_time.ts_of_max_over_time, "When the last of the largest samples in the range was taken, s since the epoch."),
+    "ts_of_first_over_time": _range(over_time.ts_of_first_over_time, "When the oldest sample in the range was taken, s since the epoch."),
+    "ts_of_last_over_time": _range(over_time.ts_of_last_over_time, "When the most recent sample in the range was taken, s since the epoch."),
     "present_over_time": _range(over_time.present_over_time, "1 for any series with a sample in the range."),
     "stddev_over_time": _range(over_time.stddev_over_time, "Population standard deviation of the samples in the range."),
     "stdvar_over_time": _range(over_time.stdvar_over_time, "Population variance of the samples in the range."),
@@ -122,7 +126,8 @@ FUNCTIONS: dict[str, Function] = {
     "sort_by_label_desc": Function((VECTOR, STRING), "labels", labelled.sort_by_label_desc, "Ordered by the given labels, descending.", variadic=1),
     "label_replace": Function((VECTOR, STRING, STRING, STRING, STRING), "labels", labelled.label_replace, "Sets a label from another by a regular expression: (v, dst, replacement, src, regex)."),
     "label_join": Function((VECTOR, STRING, STRING, STRING), "labels", labelled.label_join, "Sets a label to others joined: (v, dst, separator, src…).", optional=1, variadic=1),
-    "histogram_quantile": Function((SCALAR, VECTOR), "labels", labelled.histogram_quantile, "The φ-quantile of classic histogram buckets (label le)."),
+    "histogram_quantile": Function((SCALAR, VECTOR), "labels", histograms.histogram_quantile, "The φ-quantile of classic histogram buckets (label le)."),
+    "histogram_fraction": Function((SCALAR, SCALAR, VECTOR), "labels", histograms.histogram_fraction, "The share of observations between lower and upper, of classic histogram buckets."),
     # time
     "time": Function((), "labels", labelled.time, "The step's instant, s since the epoch.", returns=SCALAR),
     "pi": Function((), "labels", labelled.pi, "π.", returns=SCALAR),

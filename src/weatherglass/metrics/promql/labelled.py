@@ -5,7 +5,6 @@ Each takes the running evaluation and the call, and gives a Vector, or (n_steps,
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -17,15 +16,13 @@ from weatherglass.engine.protocols import Labels
 from weatherglass.metrics.promql.ast import Call, Node, Selector, StringLiteral
 from weatherglass.metrics.promql.vector import (
     Vector,
-    drop,
     larger,
-    quoted,
     smaller,
     unite,
     with_label,
     without_name,
 )
-from weatherglass.metrics.types import BoolArray, FloatArray
+from weatherglass.metrics.types import FloatArray
 
 if TYPE_CHECKING:
     from weatherglass.metrics.promql.evaluate import Evaluation
@@ -196,94 +193,3 @@ def label_join(ev: Evaluation, call: Call) -> Vector:
         with_label(one, target, separator.join(dict(one).get(s, "") for s in sources)) for one in inner.labels
     ]
     return unite(labels, inner.values, inner.present)
-
-
-def histogram_quantile(ev: Evaluation, call: Call) -> Vector:
-    """Classic buckets: cumulative counts by `le`, linear inside the bucket that holds the rank."""
-    q, inner = ev.scalar(call.args[0]), ev.vector(call.args[1])
-    ev.warn_quantile(call, call.args[0], q)
-    groups: dict[Labels, list[tuple[float, int]]] = {}
-    for i, one in enumerate(inner.labels):
-        le, metric = dict(one).get("le", ""), dict(one).get("__name__", "")
-        bound = _bound(le)
-        if bound is None:
-            named = f" for metric name {quoted(metric)}" if metric else ""
-            text = f'bucket label "le" is missing or has a malformed value of {quoted(le)}{named}'
-            ev.warn(call, call.args[1], text)
-            continue
-        groups.setdefault(drop(one, ("le", "__name__")), []).append((bound, i))
-    labels: list[Labels] = []
-    values: list[FloatArray] = []
-    present: list[BoolArray] = []
-    for name, buckets in groups.items():
-        buckets.sort()
-        bounds = np.array([bound for bound, _ in buckets])
-        rows = [i for _, i in buckets]
-        there = inner.present[rows]
-        out = np.full(ev.steps, np.nan)
-        forced = False
-        for step in np.flatnonzero(there.any(axis=0)):
-            kept = there[:, step]
-            counts, fell = _monotonic(_distinct(bounds[kept], inner.values[rows, step][kept]))
-            forced |= fell
-            out[step] = bucket_quantile(float(q[step]), np.unique(bounds[kept]), counts)
-        if forced:
-            metric = dict(inner.labels[rows[0]]).get("__name__", "")
-            named = f" for metric name {quoted(metric)}" if metric else ""
-            ev.inform(
-                call, call.args[1], f"input to histogram_quantile needed to be fixed for monotonicity{named}"
-            )
-        labels.append(name)
-        values.append(out)
-        present.append(np.asarray(there.any(axis=0)))
-    if not labels:
-        return Vector.empty(ev.steps)
-    return unite(labels, np.stack(values), np.stack(present))
-
-
-def _bound(le: str) -> float | None:
-    try:
-        return float(le) if le == le.strip() and "_" not in le else None
-    except ValueError:
-        return None
-
-
-def _distinct(bounds: FloatArray, counts: FloatArray) -> FloatArray:
-    """Counts of ascending bounds, those of one bound (written `1` and `1.0`) added."""
-    return np.add.reduceat(counts, np.flatnonzero(np.append(True, bounds[1:] != bounds[:-1])))
-
-
-def _monotonic(counts: FloatArray) -> tuple[FloatArray, bool]:
-    """Counts that never fall, and whether one fell by more than rounding: scrapes of buckets are not atomic."""
-    out, fell = counts.copy(), False
-    for k in range(1, len(out)):
-        # Sums of rates differ in their last digits; that is no observation (Prometheus: 1e-12, relative).
-        if math.isclose(out[k], out[k - 1], rel_tol=1e-12):
-            out[k] = out[k - 1]
-        elif out[k] < out[k - 1]:
-            out[k], fell = out[k - 1], True
-    return out, fell
-
-
-def bucket_quantile(q: float, bounds: FloatArray, counts: FloatArray) -> float:
-    """Prometheus' bucketQuantile: distinct `bounds` ascending, the last +Inf, `counts` cumulative, never falling."""
-    if np.isnan(q):
-        return float("nan")
-    if q < 0 or q > 1:
-        return float("-inf") if q < 0 else float("inf")
-    if len(bounds) < 2 or not np.isposinf(bounds[-1]):
-        return float("nan")
-    total = counts[-1]
-    if total == 0 or np.isnan(total):
-        return float("nan")
-    rank = q * total
-    b = int(np.searchsorted(counts[:-1], rank, side="left"))
-    if b == len(bounds) - 1:
-        return float(bounds[-2])
-    if b == 0 and bounds[0] <= 0:
-        return float(bounds[0])
-    low = float(bounds[b - 1]) if b else 0.0
-    below = float(counts[b - 1]) if b else 0.0
-    inside = float(counts[b]) - below
-    share: float = (rank - below) / inside
-    return low + (float(bounds[b]) - low) * share

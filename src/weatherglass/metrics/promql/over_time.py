@@ -8,6 +8,8 @@ or ends inside, and never below zero for a counter.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from weatherglass.base.errors import Invalid
@@ -140,6 +142,30 @@ def first_over_time(w: Windows) -> Result:
 
 def present_over_time(w: Windows) -> Result:
     return np.ones(w.lo.shape), w.some
+
+
+def _when(extreme: np.ufunc) -> Callable[[Windows], Result]:
+    """When the last sample that has the window's extreme was taken, s."""
+
+    def kernel(times: Int64Array, values: FloatArray, mask: BoolArray) -> FloatArray:
+        numbers = np.where(mask, values, np.nan)
+        found = extreme.reduce(numbers, axis=1, keepdims=True)
+        same = mask & ((numbers == found) | np.isnan(found))
+        return np.asarray(np.where(same, times, np.iinfo(np.int64).min).max(axis=1) / 1000.0)
+
+    return lambda w: (w.each(kernel), w.some)
+
+
+ts_of_min_over_time = _when(np.fmin)
+ts_of_max_over_time = _when(np.fmax)
+
+
+def ts_of_first_over_time(w: Windows) -> Result:
+    return w.times[w.first] / 1000.0, w.some
+
+
+def ts_of_last_over_time(w: Windows) -> Result:
+    return w.times[w.last] / 1000.0, w.some
 
 
 def _variance(times: Int64Array, values: FloatArray, mask: BoolArray) -> FloatArray:
