@@ -214,6 +214,24 @@ def test_several_opened_generations_are_read_on_after_a_kill(bench, tmp_path):
     assert bench.outbox.texts() == lines(0, 12)
 
 
+def test_unread_generations_are_remembered_while_their_path_is_gone(bench, tmp_path):
+    log = tmp_path / "a.log"
+    for n in range(7):
+        path = log if n == 6 else tmp_path / f"a.log.{6 - n}"
+        write(path, lines(n, n + 1))
+        os.utime(path)
+    bench.outbox.full = True
+    bench.tailer.round()
+    bench.outbox.full = False
+    log.rename(tmp_path / "a.log.0")
+    bench.again()
+    bench.rounds(4)
+    assert bench.outbox.texts() == []
+    write(log, lines(7, 8))
+    bench.rounds(12)
+    assert bench.outbox.texts() == lines(0, 8)
+
+
 def test_a_path_met_first_after_rotations_is_read_from_the_last_hour_on(bench, tmp_path):
     log = tmp_path / "a.log"
     for n, age_s in ((4, 7200), (3, 1800), (2, 60), (1, 1)):

@@ -39,6 +39,7 @@ QUIET_S = 5.0
 FILES_LIMIT = 512
 GENERATIONS_KEPT = 4
 RENAMES_SEEN_THROUGH = 5
+CLOCK_SET_NS = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,7 @@ class Tailer:
         self._follows: tuple[Follow, ...] = ()
         self._changed = threading.Event()
         self._unput: _Batch | None = None
+        self._epoch: int | None = None
         self._due = 0.0
         self._unregistered = False
         self._spooled = self.spooled(path)
@@ -206,7 +208,14 @@ class Tailer:
         return int(self._clock.monotonic() * SECOND_NS)
 
     def _epoch_ns(self) -> int:
-        return self._clock.now_ns() - self._since_ns()
+        """What makes an instant of ours one of the wall's. Lines of one read may be given out in two goes, and two looks
+        at two clocks are never alike: only a clock that was set moves this, or the last would overtake the others."""
+        before, wall = self._since_ns(), self._clock.now_ns()
+        found = wall - before
+        alike = self._since_ns() - before < CLOCK_SET_NS // 10  # nothing else ran in between
+        if self._epoch is None or (alike and abs(found - self._epoch) > CLOCK_SET_NS):
+            self._epoch = found
+        return self._epoch
 
     def _is_old(self, source: Source) -> bool:
         # By the file's own time: generations that were missed while the agent was away need no second each.
@@ -318,7 +327,7 @@ class Tailer:
             newest = chain.sources[-1]
             if found is None and len(chain.sources) == 1 and newest.at_end:
                 self._let_go(chain, newest)
-            elif found is not None and found[0] not in self._open_identities():
+            elif found is not None and found[0] != newest.identity:
                 self._extend(chain)
 
     def _let_go(self, chain: _Chain, source: Source) -> None:
