@@ -21,6 +21,7 @@ from weatherglass.base.time import SystemClock
 from weatherglass.deploy import hands, keeper
 from weatherglass.deploy.apply import Deploy
 from weatherglass.deploy.execute import Executor
+from weatherglass.deploy.reconcile import Story
 from weatherglass.deploy.store import METADATA, MIGRATIONS
 from weatherglass.engine.actions import Actions
 from weatherglass.engine.blobs import Blobs
@@ -259,6 +260,26 @@ def test_a_restart_asked_for_is_made_proven_and_measured(up: House) -> None:
     assert [e.after["state"] for e in up.ledger.read(entity=f"replica/{WEB}")] == ["running", "begun"]
     with pytest.raises(NotFound):
         up.deploy.restart("nobody.1@h1", "", "ada")
+
+
+def test_one_that_falls_soon_again_is_restarted_when_its_back_off_is_over(
+    up: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("weatherglass.deploy.reconcile.BACK_OFF_S", (1.5,))
+    monkeypatch.setattr(keeper, "IN_FLIGHT_NS", 0)
+    reasons = []
+    for _ in range(2):
+        os.kill(up.replica(WEB).pid, signal.SIGKILL)
+        until(lambda: up.deploy._keeper.stories().get(WEB, Story()).bad_since_ns)
+        began = time.monotonic()
+        outcome = up.actions.ask(Request("deploy.restart", f"replica/{WEB}", "health", "it exited"))
+        assert outcome.accepted, "who asks is not sent away"
+        reasons.append(outcome.reason)
+        up.done(int(outcome.reference))
+        assert answers(up.port)
+    assert "back-off" not in reasons[0] and "after a back-off of 1." in reasons[1]
+    assert time.monotonic() - began > 1
+    assert any("waiting 1." in item.text for item in up.deploy.run(int(outcome.reference)).items)
 
 
 def test_the_reconciler_heals_what_nobody_asked_for(up: House, monkeypatch: pytest.MonkeyPatch) -> None:

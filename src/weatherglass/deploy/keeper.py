@@ -154,20 +154,19 @@ class Keeper:
             story, now = self._stories.get(name, Story()), self._clock.now_ns()
             if who in AUTOMATIC and story.quarantined:
                 return Outcome(False, "", f"{name} is quarantined after {len(story.failures)} failures")
-            if who in AUTOMATIC and now < story.not_before_ns():
-                wait = (story.not_before_ns() - now) / SECOND_NS
-                return Outcome(
-                    False, "", f"backing off for another {wait:.0f} s after {len(story.failures)} failures"
-                )
+            # Who asks is told yes: a refusal would have to be asked again, and nobody knows when.
+            wait = max(0.0, (story.not_before_ns() - now) / SECOND_NS) if who in AUTOMATIC else 0.0
             run = Run(self._store, self._bus, self._clock, "restart", who, reason, target.number)
             self._acting[name] = run.id
             if who not in AUTOMATIC:
                 self._stories[name] = Story()  # a person begins it anew
-        self._spawn(f"deploy-restart-{name}", lambda: self._restart(target, name, reason, who, run, grace_s))
-        return Outcome(True, str(run.id))
+        self._spawn(
+            f"deploy-restart-{name}", lambda: self._restart(target, name, reason, who, run, grace_s, wait)
+        )
+        return Outcome(True, str(run.id), f"after a back-off of {wait:.1f} s" if wait else "")
 
     def _restart(
-        self, target: Target, name: str, reason: str, who: str, run: Run, grace_s: float | None
+        self, target: Target, name: str, reason: str, who: str, run: Run, grace_s: float | None, wait: float
     ) -> None:
         entity, began = f"replica/{name}", self._clock.monotonic()
         service, _, host = split_replica(name)
@@ -181,6 +180,13 @@ class Keeper:
 
         try:
             note({"state": "begun", "run": run.id})
+            if wait:
+                run.say(
+                    f"waiting {wait:.1f} s: {name} went down again soon after it was put up", entity=entity
+                )
+                if self._stopping.wait(wait):
+                    run.end("failed", "the house stopped before its time had come")
+                    return
             run.say(f"restarting {name}: {reason}", entity=entity)
             begun_ns = self._clock.now_ns()
             order: dict[str, Any] = {"action": "restart", "replica": name, "reason": reason}
