@@ -207,6 +207,10 @@ def test_mysql(fields, detail):
     farewells = []
     with mysql_server(b"sesame", farewells) as address:
         assert ask("mysql", address=address, **fields).detail == detail
+        if fields and not detail:
+            end = time.monotonic() + 2
+            while not farewells and time.monotonic() < end:
+                time.sleep(0.01)
     if fields and not detail:
         assert farewells == [packet(0, b"\x01")], "MariaDB logs a warning for whom left without COM_QUIT"
 
