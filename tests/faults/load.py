@@ -127,6 +127,7 @@ class TokenWriter(Writer):
         super().__init__(server, name, token)
         self._tries = itertools.count()
         self.made: dict[str, str] = {}
+        self.ledger_from_s = self.began_ms / 1000
         self.tried: set[str] = set()
 
     def send(self, client: httpx.Client, numbers: Sequence[int]) -> httpx.Response:
@@ -143,7 +144,7 @@ class TokenWriter(Writer):
         assert self.refused == []
         asked = client.get("/api/v1/tokens", params={"all": "1"}).json()["tokens"]
         known = {one["name"] for one in asked if one["name"].startswith(f"{self.name}-")}
-        ledger = [one for one in entries(client, self.began_ms / 1000) if one["why"] == self.name]
+        ledger = [one for one in entries(client, self.ledger_from_s) if one["why"] == self.name]
         names = [one["after"]["name"] for one in ledger]
         assert len(names) == len(set(names))
         assert set(names) <= self.tried  # the newest: others may be made meanwhile

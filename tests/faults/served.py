@@ -17,6 +17,7 @@ import httpx
 import zstandard
 
 from weatherglass.agent.remote_write import Encoder, Sample
+from weatherglass.deploy.execute import Executor
 
 WRITE_HEADERS = {"Content-Type": "application/x-protobuf", "Content-Encoding": "snappy"}
 _START_S = 90.0  # the machine may be busy
@@ -114,6 +115,47 @@ class Server:
             made = client.post("/api/v1/tokens", json=body)
         assert made.status_code == 201, made.text
         return str(made.json()["token"])
+
+
+class Agent:
+    """A real agent of one host, with its state in a folder; started, killed and started again."""
+
+    def __init__(self, server: Server, folder: Path, host: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder, self.host, self.log = folder, host, folder / "agent.log"
+        (folder / "token").write_text(server.new_token(f"agent-{host}", "agent", host))
+        self._command = [sys.executable, "-m", "weatherglass.agent", "--server", server.url, "--host", host]
+        self._command += [
+            "--token-file",
+            str(folder / "token"),
+            "--state",
+            str(folder / "state"),
+            "--site",
+            "faults",
+        ]
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(self._command, stdout=log, stderr=log)
+
+    def kill(self) -> None:
+        """kill -9; what it looks after goes on."""
+        if self.process is not None:
+            assert self.process.poll() is None, self.log.read_text()[-3000:]
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def down(self) -> None:
+        """End what it looks after, then itself."""
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait(30)
+            self.process = None
+        hands = Executor(self.folder / "state", self.host, secret=str)
+        hands.adopt()
+        hands.act({"action": "down"}, lambda share, text: None)
 
 
 _PLAIN = Encoder({})

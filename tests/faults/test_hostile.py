@@ -23,7 +23,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from faults.load import HOST
-from faults.served import WRITE_HEADERS, Server, events, found, push, raw, samples, write
+from faults.served import WRITE_HEADERS, Agent, Server, events, found, push, raw, samples, write
 
 SITE = """
 site: faults
@@ -83,6 +83,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     (folder / "site.yaml").write_text(SITE)
     server = Server(folder / "state", folder / "site.yaml")
     server.start()
+    agent = Agent(server, folder / "agent", HOST)  # a declaration counts once its hosts have answered
+    agent.start()
     try:
         one = Place(server)
         until = time.monotonic() + 30
@@ -97,6 +99,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         assert int(peak.split()[1]) << 10 < PEAK
         assert "Traceback" not in server.log.read_text(), server.log.read_text()[-3000:]
     finally:
+        agent.down()
         server.kill()
 
 
@@ -209,10 +212,10 @@ def test_hostile_series(place: Place) -> None:
         {"v": "x" * 100_000},
         {"n" * 5000: "x"},
         {f"label{n}": "x" for n in range(500)},
-        {"__name__": "no name" * 100},
-        {"0bad-name": "x"},
     ):
         refused(write(place.admin, body(dict(labels))), 400, 413, 429)
+    for labels in ({"__name__": "no name" * 100}, {"0bad-name": "x"}, {"": "x"}, {"\0": "\0"}):
+        refused_or_stored(write(place.small, body(dict(labels))))  # Prometheus 3 takes any UTF-8 for a name
     for at in (-(1 << 63), (1 << 63) - 1, 1 << 62, -1, 0):
         refused_or_stored(write(place.small, body({"at": "far"}, at)))
     refused(
