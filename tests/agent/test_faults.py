@@ -25,8 +25,9 @@ NAME = "db.1@here"
 
 @pytest.fixture
 def tree():
-    """A process with two children, as a service has them."""
-    code = "import subprocess,sys,time\nc=[subprocess.Popen(['sleep','60']) for _ in '12']\nprint(1,flush=True)\ntime.sleep(60)"
+    """A process with two children, as a service has them, that has used a few of the kernel's ticks."""
+    code = "import subprocess,sys,time\nc=[subprocess.Popen(['sleep','60']) for _ in '12']\n"
+    code += "while time.process_time() < .04: pass\nprint(1,flush=True)\ntime.sleep(60)"
     child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, start_new_session=True)
     child.stdout.readline()
     yield child
