@@ -51,5 +51,5 @@ def for_2_42(query):
 
 
 def syntax_of_3(refusal):
-    """Whether a refusal of the peer's parser is of what 3.x takes: numbers for durations, durations for numbers."""
-    return "duration" in refusal
+    """Whether a refusal of the peer's parser is of what 3.x takes: numbers for durations and back, quoted names."""
+    return "duration" in refusal or ("unexpected string" in refusal and "label" in refusal)

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from promql.differences import TABLE
-from weatherglass.metrics.promql import AGGREGATORS, FUNCTIONS, evaluate, parser
+from weatherglass.metrics.promql import AGGREGATORS, FUNCTIONS, evaluate, parser, windows
 
 PAGE = Path(__file__).parents[2] / "docs" / "promql.md"
 SHORT = {"instant vector": "v", "range vector": "v[…]", "scalar": "s", "string": '"…"'}
@@ -35,6 +35,7 @@ def sections():
         ("steps of a range query", evaluate_bounds("MAX_STEPS")),
         ("steps of a sub-query", evaluate_bounds("MAX_SUBQUERY_STEPS")),
         ("series × steps of one selector", evaluate_bounds("MAX_CELLS")),
+        ("samples in all windows of a range function", f"{windows.MAX_LOOKED_AT:,}"),
         ("nesting", f"{parser.MAX_DEPTH:,}"),
         ("operators in one chain", f"{parser.MAX_CHAIN:,}"),
     )

@@ -37,7 +37,7 @@ PRECEDENCE = {
 }  # fmt: skip
 COMPARISONS = frozenset(("==", "!=", "<", ">", "<=", ">="))
 _RESERVED = frozenset(
-    ("bool", "on", "ignoring", "group_left", "group_right")
+    ("atan2", "bool", "on", "ignoring", "group_left", "group_right")
 )  # the words that name no metric
 SET_OPERATORS = frozenset(("and", "or", "unless"))
 MAX_DEPTH = 100  # nested deeper than this is hostile, and would exhaust the stack of what walks the tree
@@ -149,7 +149,8 @@ class _Parser(Reader):
         if self.at("{"):
             self.next()
             while not self.at("}"):
-                matchers.append(self.matcher(named=bool(name) or any(m.name == "__name__" for m in matchers)))
+                named = any(m.name == "__name__" and m.op == "=" for m in matchers)
+                matchers.append(self.matcher(bare=name is not None, named=named))
                 if not self.take(","):
                     break
             end = self.expect("}", "label matching").end
@@ -161,7 +162,7 @@ class _Parser(Reader):
             )
         return Selector(start=start, end=end, type=VECTOR, matchers=tuple(matchers))
 
-    def matcher(self, *, named: bool) -> Matcher:
+    def matcher(self, *, bare: bool, named: bool) -> Matcher:
         token = self.next()
         if token.kind not in ("ident", "string"):
             self.fail(f"unexpected {say(token)} in label matching, expected a label name", token)
@@ -178,7 +179,8 @@ class _Parser(Reader):
             self.fail(
                 f"unexpected {say(value)} in label matching, expected a string", value, mend='quote it: "…"'
             )
-        if label == "__name__" and op == "=" and named:
+        # A bare name stands alone; inside the braces a second condition on it may at least be a regex.
+        if label == "__name__" and (bare or (named and op == "=")):
             self.fail("metric name must not be set twice", token)
         text = str(value.value)
         if op in ("=~", "!~"):

@@ -13,6 +13,7 @@ from functools import cached_property
 
 import numpy as np
 
+from weatherglass.base.errors import LimitExceeded
 from weatherglass.engine.protocols import Labels
 from weatherglass.metrics.promql.vector import sums
 from weatherglass.metrics.types import STALE_BITS, BoolArray, FloatArray, Int64Array, Selection
@@ -20,7 +21,10 @@ from weatherglass.metrics.types import STALE_BITS, BoolArray, FloatArray, Int64A
 Kernel = Callable[[Int64Array, FloatArray, BoolArray], FloatArray]
 """(times (w, k), values (w, k), mask (w, k)) → (w,): one number a window."""
 
-_CELLS = 1 << 20  # windows are spread out into (windows, samples) blocks of at most so many cells
+MAX_LOOKED_AT = 5_000_000_000  # samples of all windows together, overlaps counted: some ten seconds' work
+_CELLS = (
+    1 << 17
+)  # windows are spread out into (windows, samples) blocks of so many cells, that stay in the cache
 
 
 _PART = 32  # series of a part: about 0.4 MB an array at a day of minutes
@@ -97,6 +101,12 @@ class Windows:
             kept_t.append(t)
             kept_v.append(v)
             base += len(t)
+        looked_at = int((hi - lo).sum())
+        if looked_at > MAX_LOOKED_AT:
+            raise LimitExceeded(
+                f"query would look at {looked_at:,} samples",
+                mend="widen the step, or shorten the range in […]",
+            )
         # One sample more than there is, so that `hi` may be an index for reduceat.
         times = np.concatenate([*kept_t, np.zeros(1, np.int64)])
         values = np.concatenate([*kept_v, np.zeros(1)])
