@@ -7,11 +7,10 @@ is written before and after, and the server's memory is watched.
 from __future__ import annotations
 
 import json
-import os
 import socket
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ import cramjam
 import httpx
 import pytest
 import zstandard
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from faults.load import HOST
@@ -31,6 +30,7 @@ hosts: {here: {address: 127.0.0.1, roles: [all]}}
 roles: {all: [idle]}
 services: {idle: {command: [sleep, "1000"], runtime: process}}
 tenants:
+  any: {limits: {series: 1M, samples: 1M/s}}
   small: {limits: {series: 50, samples: 1000/s, logs: 100kB/day}}
 """
 LIMIT_SERIES = 50
@@ -40,13 +40,16 @@ WRITE, EVENTS = "/prometheus/api/v1/write", "/api/v1/agent/events"
 ZSTD = {"Content-Encoding": "zstd"}
 
 
-def effort(few: int, many: int) -> Any:
-    """Decorates a property: few examples, and as another test, marked long, many."""
-    return settings(
-        max_examples=many if os.environ.get("WEATHERGLASS_HOSTILE") == "many" else few,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-    )
+EXAMPLES = pytest.mark.parametrize("examples", [50, pytest.param(3000, marks=pytest.mark.long)])
+
+
+def always(examples: int, **strategies: st.SearchStrategy[Any]) -> Callable[[Callable[..., None]], None]:
+    """Runs the function below it at once, with so many examples."""
+
+    def hold(check: Callable[..., None]) -> None:
+        settings(max_examples=examples, deadline=None)(given(**strategies)(check))()
+
+    return hold
 
 
 class Place:
@@ -55,6 +58,7 @@ class Place:
     def __init__(self, server: Server) -> None:
         self.server = server
         self.admin, self.small = server.client(), server.client(tenant="small")
+        self.any = server.client(tenant="any")  # takes what happens to be sound, beside the canary's tenant
         self.agent = server.client(server.new_token("hostile", "agent", HOST))
         self.began_ms, self.sung = time.time_ns() // 1_000_000, 0
 
@@ -154,11 +158,11 @@ def snappy(body: bytes) -> bytes:
     return bytes(cramjam.snappy.compress_raw(body))
 
 
-@effort(60, 3000)
-@given(body=NOT_SNAPPY | TRUNCATED | bitten() | NOT_SNAPPY.map(snappy))
-def test_malformed_writes(place: Place, body: bytes) -> None:
-    # As tenant small, so that bytes which happen to be sound stay out of the canary's tenant.
-    refused_or_stored(place.small.post(WRITE, content=body, headers=WRITE_HEADERS))
+@EXAMPLES
+def test_malformed_writes(place: Place, examples: int) -> None:
+    @always(examples, body=NOT_SNAPPY | TRUNCATED | bitten() | NOT_SNAPPY.map(snappy))
+    def _(body: bytes) -> None:
+        refused_or_stored(place.any.post(WRITE, content=body, headers=WRITE_HEADERS))
 
 
 def varint(value: int) -> bytes:
@@ -215,9 +219,9 @@ def test_hostile_series(place: Place) -> None:
     ):
         refused(write(place.admin, body(dict(labels))), 400, 413, 429)
     for labels in ({"__name__": "no name" * 100}, {"0bad-name": "x"}, {"": "x"}, {"\0": "\0"}):
-        refused_or_stored(write(place.small, body(dict(labels))))  # Prometheus 3 takes any UTF-8 for a name
+        refused_or_stored(write(place.any, body(dict(labels))))  # Prometheus 3 takes any UTF-8 for a name
     for at in (-(1 << 63), (1 << 63) - 1, 1 << 62, -1, 0):
-        refused_or_stored(write(place.small, body({"at": "far"}, at)))
+        refused_or_stored(write(place.any, body({"at": "far"}, at)))
     refused(
         place.admin.post(WRITE, content=body({}), headers={**WRITE_HEADERS, "Content-Encoding": "gzip"}), 415
     )
@@ -275,19 +279,20 @@ JSON = st.recursive(
 )
 
 
-@effort(60, 3000)
-@given(
-    rows=st.lists(
-        JSON.map(lambda value: json.dumps(value).encode()) | st.binary(max_size=60), min_size=1, max_size=4
-    ),
-    packed=st.booleans(),
+ROWS = st.lists(
+    JSON.map(lambda value: json.dumps(value).encode()) | st.binary(max_size=60), min_size=1, max_size=4
 )
-def test_malformed_events(place: Place, rows: list[bytes], packed: bool) -> None:
-    text = b"\n".join(rows)
-    body = zstandard.ZstdCompressor().compress(text) if packed else text
-    answer = place.agent.post(EVENTS, content=body, headers=ZSTD)
-    if not (answer.status_code == 200 and answer.json()["stored"] == 0):
-        refused(answer)
+
+
+@EXAMPLES
+def test_malformed_events(place: Place, examples: int) -> None:
+    @always(examples, rows=ROWS, packed=st.booleans())
+    def _(rows: list[bytes], packed: bool) -> None:
+        text = b"\n".join(rows)
+        body = zstandard.ZstdCompressor().compress(text) if packed else text
+        answer = place.agent.post(EVENTS, content=body, headers=ZSTD)
+        if not (answer.status_code == 200 and answer.json()["stored"] == 0):
+            refused(answer)
 
 
 def test_zstd_bombs_and_deep_events(place: Place) -> None:
@@ -326,15 +331,15 @@ DOORS = [
 ]
 
 
-@effort(60, 2000)
-@given(door=st.sampled_from(DOORS), value=JSON)
-def test_json_of_any_shape(place: Place, door: str, value: Any) -> None:
-    client = place.agent if "/agent/" in door else place.admin
-    answer = client.post(
-        door, content=json.dumps(value).encode(), headers={"Content-Type": "application/json"}
-    )
-    if not answer.is_success:
-        refused(answer)
+@EXAMPLES
+def test_json_of_any_shape(place: Place, examples: int) -> None:
+    @always(examples, door=st.sampled_from(DOORS), value=JSON)
+    def _(door: str, value: Any) -> None:
+        client = place.agent if "/agent/" in door else place.admin
+        body = json.dumps(value).encode()
+        answer = client.post(door, content=body, headers={"Content-Type": "application/json"})
+        if not answer.is_success:
+            refused(answer)
 
 
 @pytest.mark.parametrize("door", DOORS)
@@ -376,14 +381,16 @@ def test_hostile_questions(place: Place, number: int) -> None:
     assert time.monotonic() - began < 20
 
 
-@effort(40, 1500)
-@given(
-    question=st.text(alphabet="(){}[]\"'=~!+-*/^%<>,:@ \n\\canryskidoffetbgwulsm0123456789.eE", max_size=60)
-)
-def test_questions_of_any_letters(place: Place, question: str) -> None:
-    answer = place.admin.post("/prometheus/api/v1/query", data={"query": question})
-    if answer.status_code != 200:
-        refused(answer)
+LETTERS = "(){}[]\"'=~!+-*/^%<>,:@ \n\\canryskidoffetbgwulsm0123456789.eE"
+
+
+@EXAMPLES
+def test_questions_of_any_letters(place: Place, examples: int) -> None:
+    @always(examples, question=st.text(alphabet=LETTERS, max_size=60))
+    def _(question: str) -> None:
+        answer = place.admin.post("/prometheus/api/v1/query", data={"query": question})
+        if answer.status_code != 200:
+            refused(answer)
 
 
 def test_what_is_not_even_http(place: Place) -> None:
@@ -401,31 +408,3 @@ def test_what_is_not_even_http(place: Place) -> None:
             except OSError:
                 answer = b""  # it hung up, which is an answer
         assert answer == b"" or b" 4" in answer.split(b"\r\n")[0], answer[:200]
-
-
-@pytest.mark.long
-@pytest.mark.timeout(1800)
-def test_many_more_of_them(place: Place) -> None:
-    """The properties above with thousands of examples: in a process of its own, because they are set at import."""
-    import subprocess
-    import sys
-
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "--timeout=1500",
-        "-k",
-        "malformed or any_",
-    ]
-    done = subprocess.run(
-        [*command, __file__],
-        env={**os.environ, "WEATHERGLASS_HOSTILE": "many"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout[-5000:]
