@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -21,22 +22,23 @@ REQUEST = "req-"
 
 
 def replicas(house: House) -> dict[str, int]:
-    """Main processes by name, as the kernel has them: what is asked is whether they are still the same."""
-    marks = {"mariadb": b"mariadbd", "keystone": b"/keystone/", "genomics-load": b"/opt/genomics/load.py"}
-    found = {}
+    """Main processes of this house's replicas, as podman and the kernel have them: are they still the same?"""
+    form = "{{.Name}} {{.State.Pid}} {{range .Mounts}}{{.Source}} {{end}}"
+    running = subprocess.run(
+        ["podman", "ps", "-q"], capture_output=True, text=True, check=True
+    ).stdout.split()
+    told = subprocess.run(
+        ["podman", "inspect", "--format", form, *running], capture_output=True, text=True, check=False
+    ).stdout
+    found = {line.split()[0]: int(line.split()[1]) for line in told.splitlines() if f"{house.state}/" in line}
     for folder in Path("/proc").iterdir():
-        if not folder.name.isdigit():
-            continue
-        try:
-            told = (folder / "cmdline").read_bytes() + (folder / "cgroup").read_bytes()
-            environment = (folder / "environ").read_bytes()
-            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            continue
-        if str(house.state).encode() in told + environment and parent:
-            for name, mark in marks.items():
-                if mark in told:
-                    found[f"{name}:{folder.name}"] = int(folder.name)
+        if folder.name.isdigit():
+            try:
+                argv = (folder / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if b"load.py" in argv and f"{house.state}/".encode() in argv:
+                found["load"] = int(folder.name)
     return found
 
 
@@ -54,7 +56,7 @@ def well(house: House) -> bool:
 
 def test_the_portal_answers_and_wants_a_token(institute: House) -> None:
     assert httpx.get(f"{institute.url}/-/ready").status_code == 200
-    away = httpx.get(f"{institute.url}/", follow_redirects=False)
+    away = httpx.get(f"{institute.url}/", headers={"Accept": "text/html"}, follow_redirects=False)
     assert (away.status_code, away.headers["location"].partition("?")[0]) == (303, "/login")
     assert httpx.get(f"{institute.url}/api/v1/status").status_code == 401
     wrong = {"Authorization": "Bearer wg_nobody_0000"}
@@ -131,12 +133,14 @@ def test_the_incidents_page_tells_the_story(institute: House) -> None:
     page = institute.get(f"/i/{killed['id']}")
     for words in ("First sign", "Cause named", "Remedy", "Recovered", "signal 9", "keystone", "genomics"):
         assert words in page, words
-    assert "volume mariadb-data was full" in institute.get(f"/i/{told['full']['id']}")
+    page = institute.get(f"/i/{told['full']['id']}")
+    assert "mariadb-data" in page
+    assert "was full at" in page
 
 
 def test_an_agent_that_is_killed_leaves_services_and_takes_them_up_again(institute: House) -> None:
     before, agent = replicas(institute), institute.agent_pid
-    assert len(before) >= 3, before
+    assert len(before) == 4, before
     os.kill(agent, signal.SIGKILL)
     wait(lambda: institute.agent_pid not in (0, agent), 20, "another agent")
     told = time.time()
@@ -185,7 +189,6 @@ def test_it_stops_with_streams_open_and_starts_again_soon(institute: House) -> N
 
 
 def test_after_all_that_there_is_nothing_to_change(institute: House) -> None:
-    wait(lambda: well(institute), 90, "all is well")
     # A volume that a remedy grew is larger than declared and stays so: that is no change to make.
     done = institute.cli("plan")
     assert done.returncode == 0, done.stdout + done.stderr

@@ -27,11 +27,14 @@ def run(
         raise Conflict(f"{file} is there already", mend="name another file, or remove it")
     try:
         written = Client(state).save("/api/v1/backup", file)
-    except Unavailable:
+    except Unavailable as refused:
         folder = state or default_state()
         if not (folder / "tables.db").exists():
             raise
-        written = _at_rest(folder, file)
+        try:
+            written = _at_rest(folder, file)
+        except Conflict:  # a server runs on it, and could not: what it said is the reason
+            raise refused from None
     show.as_json({"file": str(file), "bytes": written}) if json else show.say(f"{file}: {size(written)}")
     return exits.OK
 
