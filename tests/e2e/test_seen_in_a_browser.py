@@ -65,7 +65,7 @@ def test_trouble_is_seen_on_the_overview_and_told_by_its_incident(institute: Hou
         headers={"Authorization": f"Bearer {institute.token}"},
         timeout=20,
     ).raise_for_status()
-    page.wait_for_selector("h1:has-text('mariadb')")
+    page.wait_for_selector("h1:has-text('hung')")
     page.wait_for_selector("text=What needs you first")
     shoot(page, "overview")
     wait(lambda: len(institute.get("/api/v1/incidents")["incidents"]) > before, 30, "an incident")
