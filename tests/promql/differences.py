@@ -19,6 +19,8 @@ TABLE = (
     ("`holt_winters` is named `double_exponential_smoothing`.", "renamed on the way"),
     ("A number of seconds stands for a duration, and a duration for a number: `x[300]`, `x * 5m`.", "a refusal of 2.42's is let pass"),
     ("Label names are any UTF-8, quoted: `{\"a.metric\", \"my.label\"=\"x\"}`, also as `label_replace`'s target.", "not drawn"),
+    ("`count_values by` three labels keeps them at every step (2.42 lost them after the first).", "two labels are drawn"),
+    ("`cosh` and `sinh` reach to 710.47, as the numbers do (Go's overflow at 709.78).", "drawn below 700"),
     ("Series that a range function or `-` brings to one label set are joined where they never meet.", "a refusal of 2.42's is let pass"),
 )  # fmt: skip
 
