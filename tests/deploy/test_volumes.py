@@ -29,7 +29,10 @@ def test_without_a_size_it_is_a_plain_folder(hands: Executor, state: Path) -> No
     wanted = store(Volume("db"))
     assert hands.converge(body(wanted), quiet)["ok"]
     (state / "volumes/db/row").write_text("1")
-    assert not plan(wanted, hands.observe()) and hands.volumes() == []
+    assert not plan(wanted, hands.observe())
+    [seen], host = hands.volumes(), os.statvfs(state)
+    assert seen.size_bytes == host.f_blocks * host.f_frsize, "its file system is the host's"
+    assert 0 < seen.free_bytes < seen.size_bytes and seen.attached_to == ("db.1@" + hands.host,)
     with pytest.raises(Invalid, match="has no size"):
         hands.act({"action": "grow", "volume": "db"}, quiet)
     assert hands.converge({"remove": [f"volume:db@{hands.host}"]}, quiet)["ok"]

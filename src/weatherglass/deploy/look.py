@@ -201,7 +201,7 @@ class Look:
         seen = []
         for record in self._memory:
             unit = record.unit
-            if unit.kind != "volume" or not unit.spec["size"]:
+            if unit.kind != "volume":
                 continue
             name = str(unit.spec["name"])
             try:

@@ -133,9 +133,13 @@ class Volumes:
         return before, after
 
     def free(self, name: str) -> tuple[int, int, bool]:
-        """(size, free bytes as a service may use them, read-only), of the file system that is there."""
+        """(size, free bytes as a service may use them, read-only), of the file system that is there.
+
+        A plain folder's is that of the host it is on: full, it stops its service all the same.
+        """
         seen = os.statvfs(self.path(name))
-        size = min(self.size(name), seen.f_blocks * seen.f_frsize)
+        whole = seen.f_blocks * seen.f_frsize
+        size = min(self.size(name) or whole, whole)
         return size, seen.f_bavail * seen.f_frsize, bool(seen.f_flag & os.ST_RDONLY)
 
     def release(self, name: str) -> None:

@@ -370,7 +370,9 @@ class Health:
         if self._metrics is None:
             return
         with self._ingest:
-            results, self._unwritten = list(self._unwritten), deque(maxlen=20_000)
+            # What was never well yet is being brought up: that it does not answer is no failure to count.
+            results = [one for one in self._unwritten if one.ok or EntityId(one.entity) in self._ever]
+            self._unwritten = deque(maxlen=20_000)
             volumes = [(name, one.seen) for name, one in self._world.volumes.items()]
         batches: list[Samples] = [export.probes(self._graph, results)] if results else []
         if now - self._states_written >= STATES_EVERY_S:
