@@ -79,6 +79,8 @@ def state(tmp_path):
         "volumes/db/ibdata",
         "services/a.1@h/stdout.log",
         "agent/run/x",
+        "agent/volumes/db.img",
+        "agent/services/a.1@h/logs/stdout.log",
         "deploy/generation.json",
     ):
         (made / name).parent.mkdir(parents=True, exist_ok=True)

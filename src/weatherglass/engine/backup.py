@@ -41,7 +41,7 @@ FORMAT = "weatherglass-backup"
 VERSION = 1
 MANIFEST = "manifest.json"
 
-LEFT_OUT = ("lock", "server.json", "volumes", "services", "agent/run")
+LEFT_OUT = ("lock", "server.json", "volumes", "services", "agent/run", "agent/volumes", "agent/services")
 """Paths in a state that no copy holds: of this run, rendered again, or data of services (which they back up)."""
 
 _STAGING = ".backup-"
