@@ -140,6 +140,33 @@ def test_status_and_incidents(live: Live) -> None:
     assert missing.code == exits.FAILED and "there is no incident 9" in missing.err
 
 
+def test_a_proposed_remedy_is_approved_after_a_question(live: Live) -> None:
+    now, health = live.rooms.clock.now_ns(), live.rooms.health
+    cause = "replica/mariadb.1@ctl-1"
+    step = {
+        "remedy": "restart", "action": "deploy.restart", "entity": cause, "state": "proposed",
+        "reason": "the site wants a yes before restart", "asked_ns": now,
+    }  # fmt: skip
+    live.rooms.inventory.publish_incident(
+        Incident(
+            2, now, cause=cause, kind="dead", affected=(cause,), remedies=(step,), sentence="mariadb died."
+        )
+    )
+    assert "weatherglass incidents 2 --approve restart" in live("incidents", "2").out
+    no = run("incidents", "2", "--approve", "restart", "--state", str(live.state), given="n\n")
+    assert no.code != 0 and "wants a yes" in no.out and "may be felt by service/mariadb" in no.out
+    assert health.approved == []
+    yes = live("incidents", "2", "--approve", "restart", "--yes")
+    assert yes.code == 0 and "approved: restart" in yes.out
+    assert health.approved == [(2, "restart", "admin")]
+    assert live("incidents", "2", "--approve", "fence", "--yes").code == exits.FAILED
+    assert live("incidents", "--approve", "restart").code == exits.FAILED
+    seen = {"WEATHERGLASS_URL": live.url, "WEATHERGLASS_TOKEN": live.tokens["viewer"]}
+    refused = run("incidents", "2", "--approve", "restart", "--yes", **seen)
+    assert refused.code != 0 and "use an operator token" in refused.err
+    assert len(health.approved) == 1
+
+
 PLAN = {
     "generation": "g2",
     "observed": "o1",

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from weatherglass.base.errors import Invalid, NotFound, TooLarge, WeatherglassError
+from weatherglass.base.errors import Conflict, Invalid, NotFound, TooLarge, WeatherglassError
 from weatherglass.base.time import SystemClock
 from weatherglass.engine.actions import Actions
 from weatherglass.engine.bus import LocalBus
-from weatherglass.engine.protocols import Entry, RawEvent, Work, WorkResult, Written
+from weatherglass.engine.protocols import Entry, Outcome, RawEvent, Work, WorkResult, Written
 from weatherglass.engine.tables import Tables
 from weatherglass.gateway import Absent, Rooms
 from weatherglass.identity import ROOM, Identity
@@ -127,6 +127,14 @@ class FakeLogs:
 @dataclass
 class FakeHealth:
     beats: list[Any] = field(default_factory=list)
+    approved: list[Any] = field(default_factory=list)
+    outcome: Outcome = field(default_factory=lambda: Outcome(True, "7"))
+
+    def approve(self, incident: int, action: str, who: str) -> Outcome:
+        if action != "restart":
+            raise Conflict(f"{action} is not proposed for incident {incident}", mend="look at it again")
+        self.approved.append((incident, action, who))
+        return self.outcome
 
     def heartbeat(self, heartbeat: Any, received_ns: int) -> None:
         self.beats.append(heartbeat)

@@ -287,6 +287,23 @@ def test_a_restart_goes_through_the_registry(http: Http) -> None:
     assert (refused.status_code, refused.json()["message"]) == (409, "the budget is spent")
 
 
+def test_a_proposed_remedy_is_approved_by_who_may(http: Http) -> None:
+    path, body = "/api/v1/incidents/3/approve", {"action": "restart"}
+    answer = http("POST", path, "operator", json=body)
+    assert (answer.status_code, answer.json()["reference"]) == (202, "7")
+    assert http.rooms.health.approved == [(3, "restart", "operator")]
+    for role in ("viewer", "member", "agent"):
+        refused = http("POST", path, role, json=body)
+        assert (refused.status_code, refused.json()["error"]) == (403, "denied")
+    assert http("POST", path, "operator", json={"action": "fence"}).status_code == 409
+    assert http("POST", path, "operator", json={}).status_code == 400
+    assert http("POST", "/api/v1/incidents/x/approve", "operator", json=body).status_code == 400
+    assert len(http.rooms.health.approved) == 1
+    http.rooms.health.outcome = Outcome(False, reason="the replica is gone")
+    refused = http("POST", path, "operator", json=body)
+    assert (refused.status_code, refused.json()["message"]) == (409, "the replica is gone")
+
+
 def test_a_fault_waits_for_the_agents_answer(http: Http) -> None:
     queues = http.rooms.work
 

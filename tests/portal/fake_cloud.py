@@ -19,7 +19,7 @@ from weatherglass.base.errors import NotFound, Unauthenticated
 from weatherglass.base.ids import kind_of
 from weatherglass.base.time import SECOND_NS, ManualClock, parse_iso
 from weatherglass.engine.bus import LocalBus
-from weatherglass.engine.protocols import Entry, Principal, Role
+from weatherglass.engine.protocols import Entry, Outcome, Principal, Role
 from weatherglass.inventory.model import Evidence, Incident, Moment, State, StateRecord
 from weatherglass.site.graph import Graph, graph
 from weatherglass.site.load import parse
@@ -151,6 +151,21 @@ LEDGER = [
     Entry(at("09:40:41"), "health", "incident.close", "service/rabbitmq", "3 good probes in a row", before={"incident": 117}),
     Entry(at("09:40:06"), "health", "deploy.restart", "replica/rabbitmq.3@ctl-3", "left with status 137", before={"state": "exited"}, after={"state": "running"}, generation=40),
 ]  # fmt: skip
+
+
+class FakeHealth:
+    """Says one sentence; keeps what it was told to do."""
+
+    def __init__(self, sentence: Sequence[Any]) -> None:
+        self._sentence = sentence
+        self.approved: list[tuple[int, str, str]] = []
+
+    def sentence(self) -> Sequence[Any]:
+        return self._sentence
+
+    def approve(self, incident: int, action: str, who: str) -> Outcome:
+        self.approved.append((incident, action, who))
+        return Outcome(True, "62")
 
 
 class FakeIdentity:
@@ -309,7 +324,7 @@ def _rooms(site: Site | None, web: Graph, states: Mapping[str, StateRecord], inc
     used = {"cores": 0.31, "memory_bytes": 412e6, "bytes_per_day": 2.1e9} if services else {"cores": 0.02, "memory_bytes": 96e6, "bytes_per_day": 4e6}  # fmt: skip
     return FakeRooms(
         FakeIdentity(), FakeMetrics(web, bool(services)), FakeLogs(bool(services), NOW),
-        FakeInventory(web, states, incidents), SimpleNamespace(sentence=lambda: sentence),
+        FakeInventory(web, states, incidents), FakeHealth(sentence),
         FakeDeploy(site is not None, at), FakeLedger(entries), site, used,
     )  # fmt: skip
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from portal import fake_cloud
 from portal.fake_cloud import FakeRooms
 from portal.pages import PAGE, client, read
 
@@ -35,7 +38,15 @@ def test_a_restart_is_refused(rich: FakeRooms, who: str, form: dict[str, str], s
 
 
 @pytest.mark.parametrize(
-    "path", [RESTART, "/deploy/apply", "/deploy/rollback", "/settings/tokens", "/settings/tokens/revoke"]
+    "path",
+    [
+        RESTART,
+        "/deploy/apply",
+        "/deploy/rollback",
+        "/settings/tokens",
+        "/settings/tokens/revoke",
+        "/i/118/approve",
+    ],
 )
 def test_nothing_is_done_without_a_token_of_the_form(rich: FakeRooms, path: str) -> None:
     form = {
@@ -100,6 +111,62 @@ def test_a_token_is_shown_once_and_revoked_by_name(rich: FakeRooms) -> None:
     )
     browser.post("/settings/tokens/revoke", data={"csrf": csrf, "id": "2b", "confirm": "noor", "why": "gone"})
     assert rich.identity.revoked == ["2b"]
+
+
+@pytest.fixture
+def proposed(rich: FakeRooms) -> FakeRooms:
+    """The institute when the database's restart waits for a yes."""
+    waits = {
+        "remedy": "restart", "action": "deploy.restart", "entity": f"replica/{NAME}", "asked_ns": fake_cloud.NOW,
+        "state": "proposed", "reason": "the site wants a yes before restart", "took_s": 0.0, "who": "health",
+    }  # fmt: skip
+    rich.inventory._incidents[:] = [replace(fake_cloud.INCIDENT, remedies=(waits,)), fake_cloud.CLOSED]
+    return rich
+
+
+APPROVE = "/i/118/approve"
+
+
+@pytest.mark.parametrize("path", ["/", "/i/118"])
+def test_a_proposed_remedy_says_what_it_takes_down(proposed: FakeRooms, path: str) -> None:
+    page = read(client(proposed).get(path).text)
+    assert page.wrong == []
+    forms = [v for tag, v in page.tags if tag == "form" and v.get("action") == APPROVE]
+    text = " ".join("".join(page.text).split())
+    assert len(forms) == 1 and f"Stops {NAME} and starts it again. While it is away," in text
+    assert "It waits because the site wants a yes before restart." in text
+    for who in ("noor", "greta"):
+        seen = read(client(proposed, who).get(path).text)
+        assert not [v for tag, v in seen.tags if v.get("action") == APPROVE], who
+
+
+def test_a_proposed_remedy_is_approved(proposed: FakeRooms) -> None:
+    form = {"csrf": "csrf-of-mira", "action": "restart", "confirm": NAME}
+    answer = client(proposed).post(APPROVE, data=form)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/i/118")
+    assert proposed.health.approved == [(118, "restart", "mira")]
+
+
+@pytest.mark.parametrize(
+    ("who", "form", "status"),
+    [
+        ("mira", {"csrf": "csrf-of-mira", "action": "restart", "confirm": "mariadb"}, 400),
+        ("mira", {"csrf": "csrf-of-mira", "action": "fence", "confirm": NAME}, 409),
+        ("mira", {"action": "restart", "confirm": NAME}, 403),
+        ("noor", {"csrf": "csrf-of-noor", "action": "restart", "confirm": NAME}, 403),
+        ("greta", {"csrf": "csrf-of-greta", "action": "restart", "confirm": NAME}, 403),
+    ],
+)
+def test_an_approval_is_refused(proposed: FakeRooms, who: str, form: dict[str, str], status: int) -> None:
+    assert client(proposed, who).post(APPROVE, data=form, headers=PAGE).status_code == status
+    assert proposed.health.approved == []
+
+
+@pytest.mark.parametrize("number", ["117", "9", "x", "9" * 30])
+def test_nothing_is_approved_where_nothing_is_proposed(proposed: FakeRooms, number: str) -> None:
+    form = {"csrf": "csrf-of-mira", "action": "restart", "confirm": NAME}
+    answer = client(proposed).post(f"/i/{number}/approve", data=form, headers=PAGE)
+    assert answer.status_code in (404, 409) and proposed.health.approved == []
 
 
 def test_a_viewer_sees_no_buttons_that_would_refuse(rich: FakeRooms) -> None:

@@ -104,3 +104,18 @@ def test_nobody_is_sent_to_the_login_page(seen: FakeRooms) -> None:
     assert "//evil" not in browser.get("/login?next=//evil.example").text
     entered = browser.post("/login", data={"token": "greta", "next": "/map"})
     assert entered.status_code == 303 and entered.headers["location"] == "/map"
+
+
+def test_an_unknown_address_is_a_page_for_a_browser_and_json_for_a_program(seen: FakeRooms) -> None:
+    browser = client(seen)
+    lost = browser.get("/no/such/page?x=1", headers=PAGE)
+    page = read(lost.text)
+    assert lost.status_code == 404 and page.wrong == []
+    assert "There is nothing at /no/such/page" in lost.text
+    assert any(tag == "a" and values.get("href") == "/" for tag, values in page.tags)
+    assert "<b>x" not in browser.get("/%3Cb%3Ex", headers=PAGE).text
+    for path, headers in (("/no/such", {"accept": "*/*"}), ("/api/v1/none", PAGE), ("/-/none", PAGE)):
+        answer = browser.get(path, headers=headers)
+        assert (answer.status_code, answer.json()["error"]) == (404, "not-found")
+    assert browser.get("/prometheus/none", headers=PAGE).json()["errorType"] == "not_found"
+    assert client(seen, "").get("/no/such/page", headers=PAGE).headers["location"].startswith("/login?next=")

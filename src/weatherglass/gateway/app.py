@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from importlib import import_module
 from importlib.util import find_spec
+from typing import cast
 
 from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -99,6 +100,10 @@ async def _http_exception(request: Request, raised: Exception) -> Response:
     error: WeatherglassError
     if status == 404:
         error = NotFound(f"there is nothing at {request.url.path}", where=request.url.path)
+        lost = getattr(request.app.state, "lost", None)  # the portal's page, where one is mounted
+        if lost is not None and auth.wants_page(request.headers, request.method, request.url.path):
+            context: Context = request.app.state.context
+            return cast(Response, await context.pool.run(lost, request, error))
     elif status == 405:
         error = WrongMethod(f"{request.method} is not spoken at {request.url.path}")
     else:

@@ -60,7 +60,7 @@ class Auth:
         except Unauthenticated:
             if is_public(path):
                 principal = None
-            elif _wants_page(headers, scope["method"], path):
+            elif wants_page(headers, scope["method"], path):
                 await RedirectResponse(login_address(scope), 303)(scope, receive, send)
                 return
             else:
@@ -145,7 +145,8 @@ def login_address(scope: Scope) -> str:
     return "/login" if there == "/" else f"/login?next={quote(there, safe='')}"
 
 
-def _wants_page(headers: Headers, method: str, path: str) -> bool:
+def wants_page(headers: Headers, method: str, path: str) -> bool:
+    """Whether a browser asks for what would be a page, not for an API's answer."""
     return (
         method in ("GET", "HEAD")
         and not path.startswith(_API_UNDER)

@@ -1,4 +1,4 @@
-"""`/api/v1`: what changes the cloud: check, plan, apply, runs with their progress, rollback, restart, faults."""
+"""`/api/v1`: what changes the cloud: check, plan, apply, runs with their progress, rollback, restart, remedies approved, faults."""
 
 from __future__ import annotations
 
@@ -171,6 +171,22 @@ def routes(context: Context) -> APIRouter:
         outcome = await pool.run(rooms.actions.ask, action)
         if not outcome.accepted:
             raise Conflict(outcome.reason or "the restart was refused", where=action.entity)
+        return answer(outcome, 202)
+
+    @router.post(
+        "/incidents/{id}/approve",
+        summary="A person's yes to a remedy that an incident proposes.",
+        openapi_extra=openapi.body(
+            ("action",), action="string: the remedy, as the incident's `remedies` name it (restart, grow …)"
+        ),
+    )
+    async def approve(request: Request, id: str) -> Response:
+        principal = allowed_on_site(request, "remedy.approve")
+        number = asked.whole({"id": id}, "id", 0, 1 << 53, 0)
+        action = asked.text(await json_body(request), "action")
+        outcome = await pool.run(rooms.health.approve, number, action, principal.name)
+        if not outcome.accepted:
+            raise Conflict(outcome.reason or f"{action} was refused", where=f"incident {number}")
         return answer(outcome, 202)
 
     @router.post(

@@ -19,6 +19,7 @@ from weatherglass.engine.protocols import (
     Bus,
     Heartbeat,
     Ledger,
+    Outcome,
     Principal,
     ProbeResult,
     RawEvent,
@@ -116,6 +117,7 @@ class HealthRoom(Protocol):
     def heartbeat(self, heartbeat: Heartbeat, received_ns: int) -> None: ...
     def sentence(self) -> Any: ...
     def blind(self) -> Any: ...
+    def approve(self, incident: int, action: str, who: str) -> Outcome: ...
 
 
 class DeployRoom(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from weatherglass.base.ids import EntityId
+from weatherglass.base.ids import EntityId, entity, kind_of, name_of, split_replica
 from weatherglass.base.time import SECOND_NS
 from weatherglass.engine.protocols import Running
 from weatherglass.health import signals, words
@@ -122,7 +122,9 @@ def answers(
         sure = len(failed) >= 2 and all(probes.bad_in_a_row.get(one.vantage, 0) >= 2 for one in failed)
         how, own = _how(failed, witness, bool(hanging))
         if sure or hanging:
-            because = tuple(words.hangs_on(subject.id, parent, scene.now_ns) for parent in hanging)
+            because = tuple(
+                words.hangs_on(subject.id, parent, scene.now_ns, _alone(scene, parent)) for parent in hanging
+            )
             return Finding(Verdict.BAD, (*evidence, *because), how, onset, before, own, True)
     if bad_windows(marks, scene.now) >= 3:
         how = _worse_than_promised(scene, subject, probes)
@@ -143,6 +145,14 @@ def answers(
         return Finding(Verdict.DOUBT, (words.nothing_fresh(subject.id, scene.now_ns),))
     well = probes.good_in_a_row >= HEALED
     return Finding(Verdict.WELL if well else Verdict.FAIR, (words.probes_good(subject.label, probes, fresh),))
+
+
+def _alone(scene: Scene, name: EntityId) -> bool:
+    """Whether it is the only replica of its service."""
+    if kind_of(name) != "replica":
+        return False
+    whole = scene.subjects.get(entity("service", split_replica(name_of(name))[0]))
+    return whole is not None and len(whole.members) == 1
 
 
 def _hanging(

@@ -66,7 +66,8 @@ def _from_members(
     ]
     if not wrong:
         return Finding(Verdict.WELL, (words.members_well(subject.id, members, scene.now_ns),))
-    evidence = tuple(words.hangs_on(subject.id, name, scene.now_ns) for name in wrong)
+    alone = len(members) == 1
+    evidence = tuple(words.hangs_on(subject.id, name, scene.now_ns, alone) for name in wrong)
     verdict = Verdict.BAD
     if all(state is State.DEAD for state in states):
         verdict = all_gone

@@ -63,9 +63,8 @@ class Keeper:
                 told = {"incident": incident.id}
                 self._write("incident.open", after.affected[0], "health", after.sentence, told)
             if after.closed_ns:
-                self._write(
-                    "incident.close", after.cause or after.affected[0], "health", after.sentence, None
-                )
+                closed = after.cause or after.affected[0]
+                self._write("incident.close", closed, "health", after.sentence, {"incident": incident.id})
 
     def approve(self, number: int, action: str, who: str, site: Site | None) -> Outcome:
         """A person's yes to a proposed remedy. Raises NotFound, Conflict."""

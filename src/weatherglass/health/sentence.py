@@ -140,7 +140,8 @@ def _done(incident: Incident) -> list[Part]:
             )
             told.append(f" {text if took or not closed else _DONE.get(name, name)}")
         elif state == "proposed":
-            told.append(f" {name.capitalize()} is proposed and waits for a yes")
+            waits = "was proposed" if closed else "is proposed and waits for a yes"
+            told.append(f" {name.capitalize()} {waits}")
         elif state in ("refused", "exhausted"):
             told.append(" Nothing the house may do by itself is left" if not closed else "")
     if closed:

@@ -62,7 +62,7 @@ def normal_tail_log10(z: float) -> float:
     """-log10 P(Z > z); by its asymptote where the tail underflows."""
     tail = 0.5 * math.erfc(z / math.sqrt(2))
     if tail > 1e-300:
-        return -math.log10(tail)
+        return max(0.0, -math.log10(tail))  # of a tail of 1 it would be -0.0
     return (z * z / 2 + math.log(z * math.sqrt(2 * math.pi))) / math.log(10)
 
 

@@ -24,6 +24,11 @@ def called(entity: str) -> str:
     return name if kind == "service" else f"{kind} {name}"
 
 
+def _counted(number: int, one: str) -> str:
+    """`1 probe`, `3 probes`."""
+    return f"{number} {one if number == 1 else one + 's'}"
+
+
 def exit_text(code: int | None) -> str:
     """`signal 9`, `exit code 1`; by a shell's habit 137 is signal 9 too. Empty where it is not known."""
     if code is None:
@@ -67,7 +72,7 @@ def stopped(entity: EntityId, witness: Witnessed) -> Evidence:
 def quarantined(entity: EntityId, witness: Witnessed) -> Evidence:
     return Evidence(
         "witness",
-        f"{called(entity)} failed to start too often ({witness.seen.restarts} restarts) and is left alone until asked.",
+        f"{called(entity)} failed to start too often ({_counted(witness.seen.restarts, 'restart')}) and is left alone until asked.",
         float(witness.seen.restarts),
         None,
         "restarts",
@@ -106,7 +111,7 @@ def probes_good(label: str, probes: Probes, fresh: Sequence[Probed]) -> Evidence
     newest = max(fresh, key=lambda one: one.at_ns)
     return Evidence(
         "probe",
-        f"{probes.good_in_a_row} good probes in a row, the last in {units.duration(newest.seconds)}.",
+        f"{_counted(probes.good_in_a_row, 'good probe')} in a row, the last in {units.duration(newest.seconds)}.",
         float(probes.good_in_a_row),
         3.0,
         "probes",
@@ -117,7 +122,12 @@ def probes_good(label: str, probes: Probes, fresh: Sequence[Probed]) -> Evidence
 
 def windows(bad: int, now_ns: int) -> Evidence:
     return Evidence(
-        "probe", f"{bad} of the last 5 windows of 10 s were bad.", float(bad), 3.0, "windows", now_ns
+        "probe",
+        f"{bad} of the last 5 windows of 10 s {'was' if bad == 1 else 'were'} bad.",
+        float(bad),
+        3.0,
+        "windows",
+        now_ns,
     )
 
 
@@ -159,7 +169,7 @@ def at_limit(entity: EntityId, resource: str, share: float, now_ns: int) -> Evid
 def error_burst(entity: EntityId, count: int, usual: float, now_ns: int) -> Evidence:
     return Evidence(
         "logs",
-        f"{count} lines of level ERROR in 10 s from {called(entity)}; {usual:.1f} are usual.",
+        f"{_counted(count, 'line')} of level ERROR in 10 s from {called(entity)}; {usual:.1f} are usual.",
         float(count),
         usual,
         "lines",
@@ -184,7 +194,7 @@ def phi(entity: EntityId, value: float, silent_s: float, now_ns: int) -> Evidenc
 
 
 def few_heartbeats(entity: EntityId, count: int, now_ns: int) -> Evidence:
-    text = f"{count} heartbeats of {called(entity)} so far; its rhythm is known from 20 on."
+    text = f"{_counted(count, 'heartbeat')} of {called(entity)} so far; its rhythm is known from 20 on."
     return Evidence("phi", text, float(count), 20.0, "heartbeats", now_ns)
 
 
@@ -207,16 +217,36 @@ def uses_nothing(entity: EntityId, now_ns: int) -> Evidence:
     return Evidence("dependency", text, None, None, "", now_ns)
 
 
-def hangs_on(entity: EntityId, parent: EntityId, now_ns: int) -> Evidence:
-    text = f"{called(entity)} depends on {called(parent)}, which is not well."
-    if kind_of(parent) == "replica" and split_replica(name_of(parent))[0] == name_of(entity):
-        text = f"Its replica {called(parent)} is not well."
+def hangs_on(entity: EntityId, parent: EntityId, now_ns: int, alone: bool = False) -> Evidence:
+    """`alone`: the parent is the only replica of its service, and goes by the service's name."""
+    name = called(parent)
+    if kind_of(parent) == "replica":
+        service, _, host = split_replica(name_of(parent))
+        if (kind_of(entity), name_of(entity)) == ("service", service):
+            text = f"Its {'one replica' if alone else f'replica on {host}'} is not well."
+            return _hanging(text, parent, now_ns)
+        name = service if alone else name
+    return _hanging(f"{called(entity)} depends on {name}, which is not well.", parent, now_ns)
+
+
+def _hanging(text: str, parent: EntityId, now_ns: int) -> Evidence:
     return Evidence("dependency", text, None, None, "", now_ns, f'weatherglass_state{{entity="{parent}"}}')
 
 
+_MEMBERS = {
+    "service": ("Its one replica", "replicas of {}"),
+    "tenant": ("The one service it uses", "services that {} uses"),
+    "zone": ("Its one host", "hosts of {}"),
+}
+"""Kind of a whole → how its only member and its many members are called."""
+
+
 def members_well(entity: EntityId, members: Sequence[EntityId], now_ns: int) -> Evidence:
+    one, many = _MEMBERS.get(kind_of(entity), ("Its one part", "parts of {}"))
     text = (
-        f"All {len(members)} of {called(entity)} are well." if len(members) > 1 else "Its one part is well."
+        f"All {len(members)} {many.format(called(entity))} are well."
+        if len(members) > 1
+        else f"{one} is well."
     )
     return Evidence("dependency", text, float(len(members)), None, "parts", now_ns)
 

@@ -37,7 +37,7 @@ class LocalAgent:
         self._thread.start()
 
     def stop(self, grace_s: float = 5.0) -> None:
-        """Ask it to stop and wait; the services it looks after go on."""
+        """Ask it to stop and wait; the services it looks after go on. Asking twice does no harm."""
         self._stopping.set()
         process = self._process
         if process and process.poll() is None:
@@ -46,7 +46,8 @@ class LocalAgent:
                 process.wait(grace_s)
             except subprocess.TimeoutExpired:
                 process.kill()
-        self._thread.join(grace_s)
+        if self._thread.ident:
+            self._thread.join(grace_s)
 
     def _keep(self) -> None:
         wait = _FIRST_WAIT_S
@@ -58,9 +59,12 @@ class LocalAgent:
                     self._argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
                 )
             self.restarts += 1
+            began = time.monotonic()
             code = self._process.wait()
             if code in REFUSED:
                 return
+            if time.monotonic() - began >= _LONGEST_WAIT_S:
+                wait = _FIRST_WAIT_S  # it did run: what ended it is not what ended it last time
             if self._stopping.wait(wait):
                 return
             wait = min(wait * 2, _LONGEST_WAIT_S)

@@ -18,6 +18,8 @@ from weatherglass.house.local_agent import LocalAgent
 
 PARTS = ("server", "agent")
 _DETACH_WAIT_S = 60.0
+AGENT_GRACE_S = 1.5
+"""How long the agent may take to end; what it did not send yet waits in its spool."""
 
 
 def run(
@@ -76,13 +78,21 @@ def _foreground(site: Path | None, state: Path, listen: str, only: tuple[str, ..
             for agent in agents:
                 agent.start()
             first.start()
+            parting.start()
 
+        def part() -> None:
+            house.stopping.wait()
+            for agent in agents:
+                agent.stop(AGENT_GRACE_S)
+
+        # Agents end while the last requests do: one after the other would take the sum of their times.
+        parting = threading.Thread(target=part, name="parting", daemon=True)
         try:
             serve(app, bound, house.stopping, serving)
         finally:
-            for agent in agents:
-                agent.stop(2.0)
             house.stop()
+            for agent in agents:
+                agent.stop(AGENT_GRACE_S)
         _say(f"stopped; services keep running. To stop them too: weatherglass down --state {state}")
     finally:
         hold.release()
@@ -114,7 +124,9 @@ def _first_apply(house: object, site: Path | None, url: str, admin: object) -> N
         under_way = house.deploy.status()["run"]
         if under_way is not None:  # one that a stop had cut short
             _follow(house, under_way)
-        if site is not None and not _follow(house, house.deploy.apply(site, who="up", why="weatherglass up")):
+        if site is not None and not _follow(
+            house, house.deploy.apply(site, who="up", why="the server was started")
+        ):
             return
     except WeatherglassError as error:
         _say(f"NOT READY: {error}")

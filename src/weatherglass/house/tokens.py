@@ -22,7 +22,7 @@ def standing_token(
     for one in identity.list():
         if one.name == name:  # its text is lost with the file: it can serve nobody
             identity.revoke(one.id, why="its file is gone")
-    _, text = identity.create(name, role, tenants, host=host, why="made by `weatherglass up`")
+    _, text = identity.create(name, role, tenants, host=host, why="for the house itself")
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     path.touch(mode=0o600)
     path.chmod(0o600)

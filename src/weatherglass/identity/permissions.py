@@ -30,6 +30,7 @@ PERMISSIONS: dict[str, Role] = {
     "deploy.rollback": Role.OPERATOR,
     "deploy.restart": Role.OPERATOR,
     "action.ask": Role.OPERATOR,
+    "remedy.approve": Role.OPERATOR,
     "settings.read": Role.VIEWER,
     "house.metrics": Role.VIEWER,
     "token.list": Role.ADMIN,

@@ -4,7 +4,7 @@ No page computes what is true about the cloud; it tells what `inventory`, `metri
 say. `kit` is what a room to come needs to add its own page.
 """
 
-from weatherglass.portal.app import mount, router
+from weatherglass.portal.app import mount
 from weatherglass.portal.kit import Desk, Lens, Page, Visit
 
-__all__ = ["Desk", "Lens", "Page", "Visit", "mount", "router"]
+__all__ = ["Desk", "Lens", "Page", "Visit", "mount"]

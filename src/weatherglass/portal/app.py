@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import pkgutil
 
@@ -11,7 +12,7 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
 from weatherglass.portal import live
-from weatherglass.portal.kit import HERE, Desk, Page
+from weatherglass.portal.kit import HERE, Desk, Page, refuse
 from weatherglass.portal.rooms import Rooms
 
 _FOR_EVER = "public, max-age=31536000, immutable"
@@ -28,12 +29,16 @@ def pages() -> dict[str, Page]:
     return dict(sorted(found.items(), key=lambda item: (item[1].order, item[0])))
 
 
-def router(rooms: Rooms) -> APIRouter:
-    """All pages, their parts, the stream of hints and the static files, as one router."""
+def desk_of(rooms: Rooms) -> Desk:
+    """What the pages share."""
     found = pages()
-    desk = Desk(rooms, tuple(found.values()), {name: HERE / name / "templates" for name in found})
+    return Desk(rooms, tuple(found.values()), {name: HERE / name / "templates" for name in found})
+
+
+def router(desk: Desk) -> APIRouter:
+    """All pages, their parts, the stream of hints and the static files, as one router."""
     whole = APIRouter(include_in_schema=False)
-    for page in found.values():
+    for page in desk.pages:
         whole.include_router(page.routes(desk))
     whole.include_router(live.routes(desk))
     files = StaticFiles(directory=HERE / "static")
@@ -53,4 +58,6 @@ def router(rooms: Rooms) -> APIRouter:
 
 def mount(app: FastAPI, rooms: Rooms) -> None:
     """Adds the portal to an application. Routes of other prefixes that come first win."""
-    app.include_router(router(rooms))
+    desk = desk_of(rooms)
+    app.include_router(router(desk))
+    app.state.lost = functools.partial(refuse, desk)  # what a browser gets where there is nothing

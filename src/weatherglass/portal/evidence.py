@@ -26,6 +26,7 @@ SIGNALS = {
     "forecast": "forecast",
     "witness": "witness",
     "dependency": "dependency",
+    "change": "change",
 }
 """The signals of HEALTH.md in a word each."""
 

@@ -22,7 +22,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from weatherglass.base.errors import Denied, Invalid, NotFound, Unauthenticated, WeatherglassError
 from weatherglass.base.ids import SITE_TENANT, kind_of
-from weatherglass.base.time import parse_iso
+from weatherglass.base.time import SECOND_NS, parse_iso
 from weatherglass.base.units import parse_duration
 from weatherglass.engine.protocols import Principal
 from weatherglass.identity import allow, may
@@ -42,6 +42,10 @@ STATUS = {
     "limit": 429,
     "unavailable": 503,
 }
+
+
+LEAST_SPAN_NS = 60 * SECOND_NS
+"""No chart of the present spans less, however young the house."""
 
 
 @dataclass(frozen=True)
@@ -175,6 +179,15 @@ class Visit:
             raise Denied(
                 "This page belongs to the operators of the cloud.", mend="the overview shows what is yours"
             )
+
+    @cached_property
+    def began_ns(self) -> int:
+        """When the first generation was applied; 0 before that."""
+        return min((int(g.at_ns) for g in self.rooms.deploy.generations()), default=0)
+
+    def since(self, start_ns: int) -> int:
+        """The start of a span, no earlier than there is anything to show: a young house fills its charts."""
+        return max(start_ns, min(self.began_ns, self.now_ns - LEAST_SPAN_NS))
 
     # --- addresses and forms ---
 

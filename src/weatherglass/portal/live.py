@@ -19,6 +19,8 @@ from weatherglass.portal.kit import Desk
 TOPICS = ("state", "incident", "ledger", "deploy", "inventory")
 COALESCE_S = 0.7
 KEEPALIVE_S = 10.0
+GLANCE_S = 0.25
+"""How often a quiet stream looks whether the house stops; well within the server's grace."""
 STREAMS_AT_MOST = 200
 
 
@@ -94,9 +96,9 @@ def routes(desk: Desk) -> APIRouter:
                 quiet = 0.0
                 while not (desk.rooms.stopping.is_set() or await request.is_disconnected()):
                     try:
-                        await asyncio.wait_for(flag.wait(), 1.0)
+                        await asyncio.wait_for(flag.wait(), GLANCE_S)
                     except TimeoutError:
-                        quiet += 1.0
+                        quiet += GLANCE_S
                         if quiet >= KEEPALIVE_S:
                             quiet = 0.0
                             yield ": still here\n\n"

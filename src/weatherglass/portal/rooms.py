@@ -69,9 +69,10 @@ class InventoryRoom(Protocol):
 
 
 class HealthRoom(Protocol):
-    """The one sentence that says how the cloud is."""
+    """The one sentence that says how the cloud is, and a person's yes to what it proposes."""
 
     def sentence(self) -> Sequence[Any]: ...
+    def approve(self, incident: int, action: str, who: str) -> Any: ...
 
 
 class DeployRoom(Protocol):

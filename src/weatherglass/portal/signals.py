@@ -6,6 +6,7 @@ A query that cannot be answered is said in the chart's place; a page never fails
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from weatherglass.base.errors import WeatherglassError
@@ -101,12 +102,11 @@ def shapes(
     visit: Visit, expr: str, label: str, seconds: float = 3600, points: int = 48
 ) -> dict[str, list[float | None]]:
     """A range query as label's value → values, for sparklines."""
-    step_ms = max(1000, int(seconds * 1000 / points))
     end_ms = visit.now_ns // MS_NS
+    start_ms = visit.since(visit.now_ns - int(seconds * SECOND_NS)) // MS_NS
+    step_ms = max(1000, (end_ms - start_ms) // points)
     try:
-        result = visit.rooms.metrics.query_range(
-            visit.lens.partition, expr, end_ms - int(seconds * 1000), end_ms, step_ms
-        )
+        result = visit.rooms.metrics.query_range(visit.lens.partition, expr, start_ms, end_ms, step_ms)
     except WeatherglassError:
         return {}
     return {
@@ -171,6 +171,21 @@ def chart(
         for own, values in zip(labels[:LINES_AT_MOST], rows(result), strict=False)
     )
     return Chart(times=tuple(t / 1000 for t in result.times_ms.tolist()), lines=lines, **frame)
+
+
+def trimmed(visit: Visit, drawn: Chart) -> Chart:
+    """The chart without the stretch before the house began, where nothing lies in it."""
+    began = visit.since(int(drawn.start * SECOND_NS)) / SECOND_NS
+    first = next(
+        (t for i, t in enumerate(drawn.times) if any(line.values[i] is not None for line in drawn.lines)),
+        drawn.end,
+    )
+    start = min(first, began)
+    if drawn.empty or start <= drawn.start:
+        return drawn
+    skip = sum(t < start for t in drawn.times)
+    lines = tuple(replace(line, values=line.values[skip:]) for line in drawn.lines)
+    return replace(drawn, start=start, times=drawn.times[skip:], lines=lines)
 
 
 def legend(own: Mapping[str, str], every: list[dict[str, str]]) -> str:

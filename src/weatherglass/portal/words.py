@@ -60,6 +60,18 @@ def span(ns: int) -> str:
     return units.duration(max(0, ns) / SECOND_NS)
 
 
+_ONE = {
+    "processes": "process",
+    **{
+        f"{one}s": one
+        for one in (
+            "probe", "window", "heartbeat", "line", "metric", "part", "restart", "failure", "replica", "error"
+        )
+    },
+}  # fmt: skip
+"""Units that are counted things, as one of them is called."""
+
+
 def quantity(value: float | None, unit: str = "") -> str:
     """A measured value with its unit, as short as it stays true: `412 ms`, `0.4 %`, `2.1 GB`, `71`."""
     if value is None or value != value:
@@ -78,7 +90,7 @@ def quantity(value: float | None, unit: str = "") -> str:
         text = f"{value:.2g}"
     else:
         text = f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
-    return f"{text} {unit}".strip()
+    return f"{text} {_ONE.get(unit, unit) if text == '1' else unit}".strip()
 
 
 def state_word(state: Any) -> str:
@@ -125,6 +137,7 @@ DEEDS = {
     "deploy.resume": ("Resumed the reconciler of", "Resumed the reconciler of", "entity"),
     "deploy.down": ("Took down", "Began to take down", "entity"),
     "remedy.restart": ("Asked to restart", "Asked to restart", "entity"),
+    "remedy.proposed": ("Proposed a remedy for", "Proposed a remedy for", "entity"),
     "remedy.approved": ("Approved a remedy for", "Approved a remedy for", "entity"),
     "fault.inject": ("Made a fault on", "Made a fault on", "entity"),
     "incident.open": ("Opened", "Opened", "incident"),

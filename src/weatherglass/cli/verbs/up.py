@@ -7,8 +7,11 @@ Prints READY with the portal's address, good for one login. Ctrl-C stops it; the
 
 from __future__ import annotations
 
+import logging
+import os
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -36,4 +39,15 @@ def run(
     from weatherglass.house.main import run as up
 
     parts = tuple(part for word in only or () for part in word.split(",") if part)
-    return up(site, state or default_state(), listen, parts, detach, deadman)
+    code = up(site, state or default_state(), listen, parts, detach, deadman)
+    if not detach:
+        leave(code)
+    return code
+
+
+def leave(code: int) -> NoReturn:
+    """End this process now: all is stopped and on disk, and taking the modules down one by one took 0.3 CPU s."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

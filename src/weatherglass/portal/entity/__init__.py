@@ -34,7 +34,7 @@ def routes(desk: Desk) -> APIRouter:
             )
         range_text = request.query_params.get("range", "15m")
         seconds = parse_span(range_text, 900)
-        end, start = visit.now_ns, visit.now_ns - int(seconds * SECOND_NS)
+        end, start = visit.now_ns, visit.since(visit.now_ns - int(seconds * SECOND_NS))
         operator = visit.lens.operator
         record, state = visit.states.get(id), visit.state(id)
         evidence = record.evidence if record is not None else ()

@@ -31,7 +31,7 @@ def routes(desk: Desk) -> APIRouter:
         if around:
             start, end = around - AROUND_NS, around + AROUND_NS
         elif not 0 < start < end:
-            start = end - int(parse_span(range_text, 3600) * SECOND_NS)
+            start = trimmed(visit, end - int(parse_span(range_text, 3600) * SECOND_NS))
         filters = chosen(asked)
         problem: WeatherglassError | None = None
         page: Any = None
@@ -72,6 +72,18 @@ def routes(desk: Desk) -> APIRouter:
         )
 
     return router
+
+
+def trimmed(visit: Visit, start_ns: int) -> int:
+    """The start of a span, later by the stretch before the house began where no event lies in it."""
+    began = visit.since(start_ns)
+    if began == start_ns:
+        return start_ns
+    try:
+        counted = visit.rooms.logs.histogram(visit.lens.partition, start_ns=start_ns, end_ns=began, buckets=1)
+    except WeatherglassError:
+        return start_ns
+    return start_ns if any(sum(levels.values()) for _, levels in counted) else began
 
 
 def chosen(asked: Any) -> dict[str, Any]:

@@ -46,6 +46,9 @@ def routes(desk: Desk) -> APIRouter:
                 chart = signals.chart(
                     visit, expr, unit_of(expr), expr, start, end, points=240, partition=visit.lens.partition
                 )
+                if not asked.get("start"):
+                    chart = signals.trimmed(visit, chart)
+                    start = int(chart.start * SECOND_NS)
                 rows = table(chart)
         return visit.render(
             "explore/page.html",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Form, Request
 from starlette.responses import Response
 
-from weatherglass.base.errors import NotFound
+from weatherglass.base.errors import Conflict, Invalid, NotFound
 from weatherglass.base.ids import name_of
 from weatherglass.base.time import SECOND_NS
 from weatherglass.base.units import duration
@@ -15,6 +15,7 @@ from weatherglass.portal.charts import Chart
 from weatherglass.portal.evidence import evidence_chart, tenant_incident_sentence
 from weatherglass.portal.kit import Desk, Page, Visit
 from weatherglass.portal.layers import Layout, arrange
+from weatherglass.portal.proposals import proposals
 from weatherglass.portal.words import Part, clock, plural, pretty, span
 
 CHARTS_AT_MOST = 9
@@ -73,8 +74,38 @@ def routes(desk: Desk) -> APIRouter:
             charts=charts(visit, incident) if visit.lens.operator else [],
             facts=facts(visit, incident),
             remedies=remedies(incident) if visit.lens.operator else [],
-            live=("say", "facts", "story", "spread"),
+            proposals=proposals(visit, incident),
+            live=("say", "facts", "story", "spread", "remedies"),
         )
+
+    @router.post("/i/{number}/approve")
+    def approve(
+        request: Request, number: str, csrf: str = Form(""), action: str = Form(""), confirm: str = Form("")
+    ) -> Response:
+        visit = desk.open(request)
+        visit.check_form(csrf)
+        visit.allow("remedy.approve")
+        if not number.isdigit() or len(number) > 18:
+            raise NotFound(f"There is no incident {number}.")
+        proposed = next(
+            (
+                one
+                for one in proposals(visit, visit.rooms.inventory.incident(int(number)))
+                if one.remedy == action
+            ),
+            None,
+        )
+        if proposed is None:
+            raise Conflict(
+                f"{action or 'That'} is not proposed for incident {number} any more.",
+                mend="look at the incident again",
+            )
+        if confirm != proposed.name:
+            raise Invalid("The name typed is not the one.", where="confirm", mend=f"type {proposed.name}")
+        outcome = visit.rooms.health.approve(int(number), action, visit.principal.name)
+        if not outcome.accepted:
+            raise Conflict(outcome.reason or "The remedy was refused.", where=proposed.entity)
+        return visit.redirect(f"/i/{number}")
 
     return router
 
@@ -155,7 +186,7 @@ def charts(visit: Visit, incident: Any) -> list[Chart]:
     """Every piece of evidence that can be drawn, over the incident and a quarter of an hour before."""
     first, last = first_sign(incident), incident.closed_ns or visit.now_ns
     margin = max(MARGIN_NS[0], min(MARGIN_NS[1], last - first))
-    start, end = first - margin, min(visit.now_ns, last + margin // 2)
+    start, end = visit.since(first - margin), min(visit.now_ns, last + margin // 2)
     drawn: list[Chart] = []
     for id in [incident.cause, *(e for e in incident.affected if e != incident.cause)]:
         for item in incident.evidence.get(id, ()):

@@ -17,6 +17,7 @@ from weatherglass.portal import signals
 from weatherglass.portal.charts import Chart
 from weatherglass.portal.evidence import evidence_chart, sentence_of, tenant_sentence
 from weatherglass.portal.kit import Desk, Page, Visit
+from weatherglass.portal.proposals import Proposal, proposals
 from weatherglass.portal.words import GRAVITY, Part, ago, begun, plural
 
 FINDINGS_AT_MOST = 6
@@ -40,6 +41,7 @@ class Finding:
     chart: Chart | None
     incident: int
     weight: float
+    proposals: tuple[Proposal, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -64,11 +66,12 @@ def routes(desk: Desk) -> APIRouter:
     @router.get("/")
     def overview(request: Request) -> Response:
         visit = desk.open(request)
-        rows = services(visit)
+        rows, hour_ago = services(visit), visit.now_ns - 3600 * SECOND_NS
         common: dict[str, Any] = {
             "current": PAGE.name,
             "services": rows[:ROWS_AT_MOST],
             "services_more": len(rows) - ROWS_AT_MOST,
+            "lately": "hour" if visit.since(hour_ago) == hour_ago else ago(visit.began_ns, visit.now_ns),
         }
         if not visit.lens.operator:
             own = f"tenant/{visit.lens.tenant}"
@@ -78,9 +81,7 @@ def routes(desk: Desk) -> APIRouter:
                 own=own,
                 incidents=visit.open_incidents[:20],
                 charts=[
-                    signals.chart(
-                        visit, p.title, p.unit, p.query, visit.now_ns - 3600 * SECOND_NS, visit.now_ns
-                    )
+                    signals.chart(visit, p.title, p.unit, p.query, visit.since(hour_ago), visit.now_ns)
                     for p in signals.panels(own)
                 ],
                 live=("say", "mine", "services"),
@@ -135,7 +136,9 @@ def loop(visit: Visit) -> list[tuple[str, str, str, str, str]]:
     open_now = visit.open_incidents
     day = rooms.ledger.read(start_ns=visit.now_ns - DAY_NS, limit=1000)
     acts = [
-        entry for entry in day if entry.who.split("/")[0] in HOUSE and not entry.what.startswith("incident")
+        entry
+        for entry in day
+        if entry.who.split("/")[0] in HOUSE and not entry.what.startswith(("incident.", "token."))
     ]
     ill = states["sick"] + states["dying"] + states["dead"]
     return [
@@ -202,6 +205,7 @@ def findings(visit: Visit) -> list[Finding]:
                 _first_chart(visit, incident.evidence.get(cause, ()), state, incident.opened_ns),
                 incident.id,
                 1000.0 + GRAVITY[state],
+                tuple(proposals(visit, incident)),
             )
         )
     ill = [
@@ -250,9 +254,11 @@ def _first_chart(visit: Visit, evidence: Any, state: str, since_ns: int) -> Char
                 visit,
                 item,
                 state,
-                max(
-                    visit.now_ns - 6 * 3600 * SECOND_NS,
-                    min(visit.now_ns - 900 * SECOND_NS, since_ns - 600 * SECOND_NS),
+                visit.since(
+                    max(
+                        visit.now_ns - 6 * 3600 * SECOND_NS,
+                        min(visit.now_ns - 900 * SECOND_NS, since_ns - 600 * SECOND_NS),
+                    )
                 ),
                 visit.now_ns,
                 since_ns,

@@ -29,7 +29,7 @@
       cursor: { sync: { key: sync.key, setSeries: false }, points: { size: 6 }, y: false, drag: { x: tall, y: false, setScale: false } },
       scales: { x: { min: spec.span[0], max: spec.span[1] }, y: { range: (u, lo, hi) => { const t = spec.threshold, top = Math.max(hi ?? 0, t ?? hi ?? 0), low = Math.min(0, lo ?? 0); return [low, top === low ? low + 1 : top + (top - low) * 0.08]; } } },
       axes: [
-        { stroke: ink, grid: { show: false }, ticks: { stroke: line, size: 4 }, font: "11px InterVariable, system-ui, sans-serif", size: 24, space: 70, values: (u, splits) => splits.map((t) => clock(t)) },
+        { stroke: ink, grid: { show: false }, ticks: { stroke: line, size: 4 }, font: "11px InterVariable, system-ui, sans-serif", size: 24, space: 70, values: (u, splits, axis, space, step) => splits.map((t) => clock(t, step < 60)) },
         { stroke: ink, grid: { stroke: line, width: 1 }, ticks: { show: false }, font: "11px InterVariable, system-ui, sans-serif", size: (u, values) => Math.max(36, ...(values || []).map((v) => v.length * 6.4 + 14)), space: tall ? 40 : 30, values: (u, splits) => splits.map((v) => written(v, ["s", "share", "ratio", "B"].includes(spec.unit) ? spec.unit : "")) },
       ],
       series: [{}, ...spec.labels.map((label, i) => ({ label, stroke: colours[i], width: 1.6, points: { show: spec.data[i + 1].filter((v) => v != null).length < 4, size: 4 }, spanGaps: false }))],
