@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from weatherglass.base.errors import Invalid, LimitExceeded
 from weatherglass.engine.protocols import Labels
+from weatherglass.metrics.regex import compiled
 from weatherglass.metrics.types import Matcher, SeriesLimits
 
 _LITERALS = re.compile(r"[^\\.+*?()\[\]{}^$]*")
@@ -71,14 +72,9 @@ def accepts(matcher: Matcher) -> Callable[[str], bool]:
             return lambda text: text in chosen
         return lambda text: text not in chosen
     try:
-        # Prometheus anchors, and its dot matches a newline; RE2's \z is Python's \Z.
-        full = re.compile(value.replace(r"\z", r"\Z"), re.DOTALL).fullmatch
-    except re.error as error:
-        raise Invalid(
-            f"{value!r} is not a regular expression: {error.msg}",
-            where=f"matcher of {matcher.name}",
-            mend="RE2 syntax; flags such as (?i) stand at the beginning",
-        ) from error
+        full = compiled(value).fullmatch
+    except Invalid as error:
+        raise Invalid(error.message, where=f"matcher of {matcher.name}", mend=error.mend) from error
     if matcher.op == "=~":
         return lambda text: full(text) is not None
     return lambda text: full(text) is None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from weatherglass.metrics.promql.vector import (
     with_label,
     without_name,
 )
+from weatherglass.metrics.regex import compiled
 from weatherglass.metrics.types import FloatArray
 
 if TYPE_CHECKING:
@@ -153,17 +154,17 @@ def _destination(name: str, function: str) -> str:
     return name
 
 
-def _go_template(replacement: str) -> Callable[[re.Match[str]], str]:
+def _go_template(replacement: str) -> Callable[[Any], str]:
     """Go's `$1`, `${name}`, `$$` in a replacement; an unknown group is empty."""
     form = re.compile(r"\$(?:\$|\{(\w+)\}|(\w+))")
 
-    def group(match: re.Match[str], name: str) -> str:
+    def group(match: Any, name: str) -> str:
         try:
             return match[int(name) if name.isdigit() else name] or ""
         except IndexError:
             return ""
 
-    def expand(match: re.Match[str]) -> str:
+    def expand(match: Any) -> str:
         return form.sub(lambda m: "$" if m[0] == "$$" else group(match, m[1] or m[2]), replacement)
 
     return expand
@@ -174,9 +175,9 @@ def label_replace(ev: Evaluation, call: Call) -> Vector:
     target, replacement, source, regex = (_text(node) for node in call.args[1:])
     _destination(target, "label_replace")
     try:
-        pattern = re.compile(regex, re.DOTALL)
-    except (re.error, OverflowError, RecursionError) as why:
-        raise Invalid(f"invalid regular expression in label_replace(): {regex}", mend=str(why)) from None
+        pattern = compiled(regex)
+    except Invalid as why:
+        raise Invalid(f"invalid regular expression in label_replace(): {regex}", mend=why.message) from None
     expand = _go_template(replacement)
     labels = []
     for one in inner.labels:

@@ -188,8 +188,6 @@ class _Parser(Reader):
                 accepts(Matcher(label, op, text))
             except Invalid as why:
                 self.fail(f"error parsing regexp: {why.message}", value, why.mend)
-            except (OverflowError, RecursionError):
-                self.fail("error parsing regexp: it asks for too much", value)
         return Matcher(label, op, text)
 
     def bracket(self, node: Node) -> Node:
