@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import zstandard
 
@@ -51,15 +51,25 @@ def pack(tenant: str, at_ns: int, events: Sequence[RawEvent]) -> tuple[Record, b
     return record, bytes([VERSION]) + zstandard.ZstdCompressor(level=_LEVEL).compress(body)
 
 
-def unpack(data: bytes) -> Record:
-    """The record of its bytes. Raises Corrupt for a version that this program does not know."""
+def name_of(data: bytes) -> tuple[str, str, int]:
+    """(tenant, digest, how many events) of a record's bytes: what tells a repetition. Raises as `unpack`."""
+    own, head, _ = _parts(data)
+    return own["tenant"], own["digest"], len(head["sizes"])
+
+
+def _parts(data: bytes) -> tuple[Any, Any, bytes]:
     if not data or data[0] != VERSION:
         raise Corrupt(
             f"log record of format {data[0] if data else 'none'}, this program knows {VERSION}",
             mend="run the version of Weatherglass that wrote it, or a newer one",
         )
     first, second, texts = zstandard.ZstdDecompressor().decompress(data[1:]).split(b"\n", 2)
-    own, head = json.loads(first), json.loads(second)
+    return json.loads(first), json.loads(second), texts
+
+
+def unpack(data: bytes) -> Record:
+    """The record of its bytes. Raises Corrupt for a version that this program does not know."""
+    own, head, texts = _parts(data)
     labels = [tuple((name, value) for name, value in one) for one in head["labels"]]
     events, at = [], 0
     for seen_ns, number, size in zip(head["seen"], head["labelled"], head["sizes"], strict=True):

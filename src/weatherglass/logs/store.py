@@ -2,7 +2,8 @@
 
 What is acknowledged is in the log, synced. A part reaches the head after its append has returned; a seal takes
 what the head holds below a barrier, writes one block, records it in one transaction with the tenant's mark, and
-only then lets the log go. At start the catalogue says what is sealed, the log says the rest.
+only then lets the log go, but for one segment more: what it names is known again when it is repeated. At start
+the catalogue says what is sealed, the log says the rest.
 
 The barrier: appends run side by side, and one may have its offset while it is not in the head yet. So each
 notes the log's `next` before it appends; nothing at or above the lowest note is sealed or trimmed.
@@ -29,7 +30,7 @@ from weatherglass.logs.catalogue import EVERYONE, Catalogue
 from weatherglass.logs.head import Head, part_of
 from weatherglass.logs.parse import parse_event
 from weatherglass.logs.query import LABELS, Query, Row, make_query, parse_cursor
-from weatherglass.logs.records import Record, pack, unpack
+from weatherglass.logs.records import Record, name_of, pack, unpack
 from weatherglass.logs.search import Page, View
 from weatherglass.logs.shelf import DAY_NS, Shelf
 
@@ -104,9 +105,13 @@ class Logs:
         self._journal = Log(
             Path(folder) / "log", files=self._files, segment_bytes=self._settings.segment_bytes, name="logs"
         )
-        for offset, data in self._journal.replay(sealed.get(EVERYONE, 0)):
+        for offset, data in self._journal.replay():
+            if offset < sealed.get(EVERYONE, 0):
+                # In blocks already; but its answer may have been lost, and it may come again.
+                self._remember(*name_of(data))
+                continue
             record = unpack(data)
-            self._remember(record)
+            self._remember(record.tenant, record.digest, len(record.events))
             if offset >= sealed.get(record.tenant, 0):
                 self._publish(offset, record)
 
@@ -229,15 +234,15 @@ class Logs:
             self._days[day] = self._days.get(day, 0) + record.size
             self._counts.plain += plain
             if fresh:
-                self._remember(record)
+                self._remember(record.tenant, record.digest, len(record.events))
                 self._counts.bytes_in += record.size
                 self._counts.told[record.tenant] += len(rows)
                 self._counts.told_errors[record.tenant] += len(part.errors)
             if self._is_due(head, record.at_ns):
                 self._wake.set()
 
-    def _remember(self, record: Record) -> None:
-        self._recent[record.tenant, record.digest] = len(record.events)
+    def _remember(self, tenant: str, digest: str, count: int) -> None:
+        self._recent[tenant, digest] = count
         while len(self._recent) > _REMEMBERED:
             self._recent.popitem(last=False)
 
@@ -275,8 +280,14 @@ class Logs:
                 self._shelf.add(block)
                 self._heads[tenant].drop(barrier)
                 self._counts.failure = ""
-            self._journal.trim(keep)
+            self._journal.trim(self._behind(keep))
             return len(rows)
+
+    def _behind(self, keep: int) -> int:
+        """Where the log may begin when blocks hold all below `keep`: a segment earlier, so that a server that was
+        killed knows again what it had sealed and not answered yet."""
+        bases = [base for base, _ in self._journal.segments if base <= keep]
+        return bases[-2] if len(bases) > 1 else keep
 
     def drop_old(self) -> int:
         """Drop what retention no longer keeps, whole blocks, the longest seen first; how many."""
