@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Final
 
 from weatherglass.base.ids import EntityId
 from weatherglass.health import signals, words
@@ -141,12 +142,22 @@ def _volume(scene: Scene, subject: Subject, found: Mapping[EntityId, Finding]) -
     return Finding(Verdict.WELL if reading.share < FULL - 0.02 else Verdict.FAIR, (told,))
 
 
+PACE_S: Final = 300.0
+BELIEVED: Final = 10.0
+
+
 def full_in(reading: Measured) -> float:
-    """Seconds until a volume is full at its pace of the last minutes (Theil–Sen); inf where it does not fill."""
+    """Seconds until a volume is full at its pace of the last minutes (Theil–Sen); inf where it does not fill.
+
+    A pace seen for less than PACE_S is believed for BELIEVED times as long as it was seen: a service that has just
+    begun writes its first files, which says nothing of the next hours.
+    """
     points = list(reading.used)
-    if len(points) < 5 or points[-1][0] - points[0][0] < 20:
+    seen_s = points[-1][0] - points[0][0] if points else 0.0
+    if len(points) < 5 or seen_s < 20:
         return float("inf")
-    return signals.time_to(points, FULL)
+    left = signals.time_to(points, FULL)
+    return left if seen_s >= PACE_S or left <= BELIEVED * seen_s else float("inf")
 
 
 def blind_hosts(world: World, hosts: Sequence[str], excused: frozenset[str], now: float) -> frozenset[str]:
