@@ -28,7 +28,7 @@ class Writer(threading.Thread):
         super().__init__(name=name, daemon=True)
         self.server, self.token = server, token
         self.began_ms = time.time_ns() // 1_000_000
-        self.acknowledged = self.attempted = 0
+        self.acknowledged = self.attempted = self.checked = 0
         self.refused: list[str] = []
         self.unavailable: list[str] = []
         self.done, self.goes_on = threading.Event(), threading.Event()
@@ -66,20 +66,23 @@ class Writer(threading.Thread):
     def send(self, client: httpx.Client, numbers: Sequence[int]) -> httpx.Response:
         raise NotImplementedError
 
-    def told(self, client: httpx.Client) -> list[int]:
-        """The numbers that the server has, in its order."""
+    def told(self, client: httpx.Client, first: int) -> list[int]:
+        """The numbers from `first` on that the server has, in its order."""
         raise NotImplementedError
 
-    def check(self, client: httpx.Client) -> None:
-        """Nothing lost, nothing invented, in order."""
-        acknowledged, told, attempted = self.acknowledged, self.told(client), self.attempted
+    def check(self, client: httpx.Client, *, whole: bool = False) -> None:
+        """Nothing lost, nothing invented, in order: of what came since a while before the last check, or of all."""
+        first = 0 if whole else max(0, self.checked - 50 * BATCH)
+        acknowledged, told, attempted = self.acknowledged, self.told(client, first), self.attempted
+        end = first + len(told)
         assert self.refused == []
-        assert told == list(range(len(told))), f"{self.name}: {_first_wrong(told)}"
-        assert acknowledged <= len(told) <= attempted, f"{self.name}: {len(told)} of {acknowledged}"
+        assert told == list(range(first, end)), f"{self.name}: {_first_wrong(told, first)}"
+        assert acknowledged <= end <= attempted, f"{self.name}: {end} of {acknowledged}"
+        self.checked = acknowledged
 
 
-def _first_wrong(told: Sequence[int]) -> str:
-    at = next(number for number, one in enumerate(told) if one != number)
+def _first_wrong(told: Sequence[int], first: int) -> str:
+    at = next(number for number, one in enumerate(told) if one != number + first)
     return f"at {at}: {told[max(0, at - 3) : at + 8]}, {len(told)} in all"
 
 
@@ -90,7 +93,7 @@ class SampleWriter(Writer):
         labels = {"writer": self.name, "round": str(self.round)}
         return write(client, samples("numbered", [(labels, float(n), self.began_ms + n) for n in numbers]))
 
-    def told(self, client: httpx.Client) -> list[int]:
+    def told(self, client: httpx.Client, first: int) -> list[int]:
         series = raw(client, f'numbered{{writer="{self.name}"}}', self.began_ms / 1000 + 3600, "2h")
         pairs = [(round(at * 1000), int(value)) for one in series for at, value in one["values"]]
         # A batch repeated in another round is in two series: the same instant, and it must be the same value.
@@ -99,7 +102,7 @@ class SampleWriter(Writer):
         for one in series:
             times = [at for at, _ in one["values"]]
             assert times == sorted(set(times))
-        return [number for _, number in merged]
+        return [number for _, number in merged if number >= first]
 
 
 class EventWriter(Writer):
@@ -110,11 +113,10 @@ class EventWriter(Writer):
         at = self.began_ms * 1_000_000 + numbers[0] * 1000
         return push(client, events([(at, labels, f"{self.name} number {n}") for n in numbers]))
 
-    def told(self, client: httpx.Client) -> list[int]:
-        began = self.began_ms / 1000
+    def told(self, client: httpx.Client, first: int) -> list[int]:
+        began, end = self.began_ms / 1000 + (first * 1000 - 500) / 1e9, self.began_ms / 1000 + 3600
         newest_first = [
-            int(one["message"].rpartition(" ")[2])
-            for one in found(client, self.name, began - 1, began + 3600)
+            int(one["message"].rpartition(" ")[2]) for one in found(client, self.name, began, end)
         ]
         return newest_first[::-1]
 
@@ -139,7 +141,7 @@ class TokenWriter(Writer):
             self.made[name] = answer.json()["token"]
         return answer
 
-    def check(self, client: httpx.Client) -> None:
+    def check(self, client: httpx.Client, *, whole: bool = True) -> None:
         made = dict(self.made)
         assert self.refused == []
         asked = client.get("/api/v1/tokens", params={"all": "1"}).json()["tokens"]

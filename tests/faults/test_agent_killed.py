@@ -4,8 +4,10 @@ twice, their order is kept, and the service that writes them never notices.
 
 from __future__ import annotations
 
+import os
 import random
 import re
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from faults.served import Agent, Server, found
+from weatherglass.house import local_agent
 
 HOST = "here"
 SITE = """
@@ -106,3 +109,32 @@ def test_the_agent_killed_eight_times(place: Place) -> None:
 @pytest.mark.timeout(3600)
 def test_the_agent_killed_a_hundred_times(place: Place) -> None:
     kill_at_random(place, 100)
+
+
+def test_an_agent_that_had_run_for_a_while_comes_back_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Deaths in a row make its keeper wait longer and longer; a life in between makes it forget them."""
+    monkeypatch.setattr(local_agent, "_FIRST_WAIT_S", 0.05)
+    monkeypatch.setattr(local_agent, "_LONGEST_WAIT_S", 0.8)
+    keeper = local_agent.LocalAgent([], tmp_path)
+    keeper._argv = ["sleep", "1000"]
+    keeper.start()
+    try:
+        waits = [_killed(keeper) for _ in range(6)]
+        assert waits[-1] > 0.7
+        time.sleep(1.0)
+        assert _killed(keeper) < 0.7
+    finally:
+        keeper.stop()
+
+
+def _killed(keeper: local_agent.LocalAgent) -> float:
+    """Seconds until another one runs."""
+    until(lambda: keeper.pid, 10)
+    count, began = keeper.restarts, time.monotonic()
+    os.kill(keeper.pid, signal.SIGKILL)
+    while keeper.restarts == count or not keeper.pid:
+        assert time.monotonic() - began < 10
+        time.sleep(0.005)
+    return time.monotonic() - began

@@ -35,7 +35,11 @@ def disk(tmp_path: Path) -> Iterator[Path]:
         file.truncate(48 << 20)
     subprocess.run(["mkfs.ext4", "-q", "-F", "-m", "0", image], check=True)
     at.mkdir()
-    subprocess.run(["mount", "-t", "ext4", "-o", "loop", image, at], check=True)
+    done = subprocess.run(
+        ["mount", "-t", "ext4", "-o", "loop", image, at], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        pytest.skip(f"no file can be mounted here: {done.stderr.strip()}")
     try:
         yield at
     finally:
@@ -141,5 +145,5 @@ def test_a_full_disk_is_told_and_survived(server: Server, disk: Path) -> None:
             one.join(35)
     with server.client() as client:
         for one in load:
-            one.check(client)
+            one.check(client, whole=True)
     assert "Traceback" not in server.log.read_text(), server.log.read_text()[-3000:]

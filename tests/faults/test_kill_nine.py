@@ -16,6 +16,11 @@ import pytest
 
 from faults.load import writers
 from faults.served import Server, free_port
+from weatherglass.engine.protocols import RawEvent
+from weatherglass.engine.tables import Tables
+from weatherglass.logs import Logs
+from weatherglass.logs.catalogue import ROOM as LOGS
+from weatherglass.logs.store import Settings
 
 
 @pytest.fixture
@@ -59,7 +64,7 @@ def kill_under_load(server: Server, rounds: int, seed: int) -> dict[str, float]:
             one.join(30)
     with server.client() as client:
         for one in load:
-            one.check(client)
+            one.check(client, whole=True)
     assert "Traceback" not in server.log.read_text(), server.log.read_text()[-3000:]
     return {
         "kills": rounds,
@@ -146,3 +151,26 @@ def _answers(server: Server, pid: int) -> None:
         assert time.monotonic() < until
         time.sleep(0.05)
     assert httpx.get(f"{told['url']}/-/ready", timeout=30).status_code == 200
+
+
+def test_events_sealed_before_their_answer_was_heard_are_stored_once(tmp_path: Path) -> None:
+    """Written, not answered, killed; sealed at the next start, killed; repeated. A hundred kills had found it."""
+    tables = Tables(tmp_path / "tables.db")
+    tables.migrate(LOGS)
+    writes = [
+        [RawEvent(1000 + n, (("host", "h"),), f"number {n} {part}") for part in range(3)] for n in range(50)
+    ]
+    for opening in range(4):
+        logs = Logs(tmp_path / "logs", tables=tables, settings=Settings(segment_bytes=2000))
+        for one in writes[-8:] if opening else writes:
+            assert logs.write_raw("site", one) == 3
+        if opening == 1:
+            logs.write_raw("other", [RawEvent(1, (), "of another tenant")])
+        logs.seal("site")
+        logs.stop()
+    logs = Logs(tmp_path / "logs", tables=tables)
+    found = [event.message for event in logs.search("site", start_ns=0, end_ns=1 << 62, limit=10_000).events]
+    assert found == [event.text for one in reversed(writes) for event in reversed(one)]
+    assert logs.stats()["log_bytes"] < 20_000
+    logs.stop()
+    tables.close()

@@ -24,6 +24,7 @@ from faults.log_writes import DISCARD, FLUSH, FUA, MARK, Entry, Player, entries
 
 pytestmark = [
     pytest.mark.long,
+    pytest.mark.timeout(3600),
     pytest.mark.root,
     pytest.mark.skipif(bool(guest.missing()), reason=guest.missing()),
 ]
