@@ -158,7 +158,7 @@ def test_a_real_server_whose_clock_goes_back_between_starts(tmp_path: Path) -> N
                     (one.name, one.acknowledged, one.unavailable[-1:]) for one in load
                 ]
                 time.sleep(0.05)
-            server.kill()
+            end(server)
             server.prefix = ["faketime", "-f", offset] if offset else []
             server.start()
             with server.client() as client:
@@ -169,4 +169,13 @@ def test_a_real_server_whose_clock_goes_back_between_starts(tmp_path: Path) -> N
             one.done.set()
         for one in load:
             one.join(35)
+        end(server)
+
+
+def end(server: Server) -> None:
+    """Kill it, and remove what libfaketime leaves of a killed process."""
+    if server.process is not None:
+        pid = server.process.pid
         server.kill()
+        for path in Path("/dev/shm").glob(f"*faketime_*_{pid}"):
+            path.unlink()
