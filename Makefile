@@ -40,7 +40,7 @@ endef
 	@command -v cc >/dev/null || { echo "no C compiler: install gcc (Debian: apt-get install gcc python3-dev), then make setup again"; exit 1; }
 	@[ -x $(PY) ] || python3 -m venv .venv
 	@echo "installing Python packages"
-	@.venv/bin/pip install -q --disable-pip-version-check -c constraints.txt setuptools wheel Cython 2>&1 | { grep -v '^WARNING: Location' || true; }
+	@.venv/bin/pip install -q --disable-pip-version-check -c constraints.txt -U 'setuptools>=75' wheel Cython 2>&1 | { grep -v '^WARNING: Location' || true; }
 	@.venv/bin/pip install -q --disable-pip-version-check --no-build-isolation -c constraints.txt -e '.[server,dev]' 2>&1 | { grep -v '^WARNING: Location' || true; }
 	@.venv/bin/weatherglass --version >/dev/null
 	@touch $@
