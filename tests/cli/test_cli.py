@@ -159,7 +159,7 @@ def test_a_proposed_remedy_is_approved_after_a_question(live: Live) -> None:
     yes = live("incidents", "2", "--approve", "restart", "--yes")
     assert yes.code == 0 and "approved: restart" in yes.out
     assert health.approved == [(2, "restart", "admin")]
-    assert live("incidents", "2", "--approve", "fence", "--yes").code == exits.FAILED
+    assert live("incidents", "2", "--approve", "fence", "--yes").code == exits.CONFLICT
     assert live("incidents", "--approve", "restart").code == exits.FAILED
     seen = {"WEATHERGLASS_URL": live.url, "WEATHERGLASS_TOKEN": live.tokens["viewer"]}
     refused = run("incidents", "2", "--approve", "restart", "--yes", **seen)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import html
+import re
 import time
+from types import SimpleNamespace
 
 import pytest
 
-from portal.fake_cloud import FakeRooms
+from portal.fake_cloud import MIN, NOW, FakeRooms
 from portal.pages import EVERYWHERE, OF_THE_INSTITUTE, PAGE, client, read
 
 BOUND_S = 0.2
@@ -119,3 +122,15 @@ def test_an_unknown_address_is_a_page_for_a_browser_and_json_for_a_program(seen:
         assert (answer.status_code, answer.json()["error"]) == (404, "not-found")
     assert browser.get("/prometheus/none", headers=PAGE).json()["errorType"] == "not_found"
     assert client(seen, "").get("/no/such/page", headers=PAGE).headers["location"].startswith("/login?next=")
+
+
+def test_a_young_house_shows_the_span_that_there_is(rich: FakeRooms, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "Last hour" in client(rich).get("/").text
+    born = [SimpleNamespace(number=1, at_ns=NOW - 5 * MIN, who="up", state="live", hash="a", why="")]
+    monkeypatch.setattr(rich.deploy, "generations", lambda: born)
+    overview = client(rich).get("/").text
+    assert "Last 5 min" in overview and "Last hour" not in overview
+    spans = re.findall(
+        r'"span": \[([\d.]+), ([\d.]+)\]', html.unescape(client(rich).get("/e/service/keystone").text)
+    )
+    assert {round(float(end) - float(start)) for start, end in spans} == {300}

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weatherglass.portal import words
+from weatherglass.portal import signals, words
 from weatherglass.portal.charts import Chart, Line, draw, nice_step, spark, stretches
 from weatherglass.portal.evidence import states_over
 from weatherglass.portal.explore import unit_of
@@ -183,3 +183,27 @@ def test_units_by_name() -> None:
             "a_bytes / b_bytes",
         )
     ] == ["s", "", "B", "share", ""]
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "told"),
+    [(0.0, "processes", "0 processes"), (1.0, "processes", "1 process"), (3.0, "probes", "3 probes"), (1.0, "s", "1.0 s")],
+)  # fmt: skip
+def test_one_of_a_counted_thing_is_told_as_one(value: float, unit: str, told: str) -> None:
+    assert words.quantity(value, unit) == told
+
+
+@pytest.mark.parametrize(
+    ("values", "began", "first"),
+    [
+        ((None, None, 1.0, 2.0), 150, 150),  # the house began between
+        ((None, None, 1.0, 2.0), 400, 200),  # data from before it began is kept
+        ((1.0, None, 1.0, 2.0), 150, 0),
+        ((None, None, None, None), 150, 0),
+        ((None, 1.0, 1.0, 1.0), 0, 0),  # an old house: the span as asked for
+    ],
+)
+def test_a_chart_begins_where_the_house_did(values: tuple[float | None, ...], began: int, first: int) -> None:
+    chart = Chart("t", "s", (0.0, 100.0, 200.0, 300.0), (Line("a", values),), start=0.0, end=300.0)
+    visit = SimpleNamespace(since=lambda start_ns: max(start_ns, began * 10**9))
+    assert signals.first_ns(visit, chart) == first * 10**9  # type: ignore[arg-type]

@@ -6,7 +6,6 @@ A query that cannot be answered is said in the chart's place; a page never fails
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 from weatherglass.base.errors import WeatherglassError
@@ -173,19 +172,16 @@ def chart(
     return Chart(times=tuple(t / 1000 for t in result.times_ms.tolist()), lines=lines, **frame)
 
 
-def trimmed(visit: Visit, drawn: Chart) -> Chart:
-    """The chart without the stretch before the house began, where nothing lies in it."""
-    began = visit.since(int(drawn.start * SECOND_NS)) / SECOND_NS
+def first_ns(visit: Visit, drawn: Chart) -> int:
+    """Where a chart had better begin: later by the stretch before the house began, where nothing lies in it."""
+    start_ns = int(drawn.start * SECOND_NS)
+    began_ns = visit.since(start_ns)
+    if drawn.empty or began_ns == start_ns:
+        return start_ns
     first = next(
-        (t for i, t in enumerate(drawn.times) if any(line.values[i] is not None for line in drawn.lines)),
-        drawn.end,
+        t for i, t in enumerate(drawn.times) if any(line.values[i] is not None for line in drawn.lines)
     )
-    start = min(first, began)
-    if drawn.empty or start <= drawn.start:
-        return drawn
-    skip = sum(t < start for t in drawn.times)
-    lines = tuple(replace(line, values=line.values[skip:]) for line in drawn.lines)
-    return replace(drawn, start=start, times=drawn.times[skip:], lines=lines)
+    return max(start_ns, min(int(first * SECOND_NS), began_ns))
 
 
 def legend(own: Mapping[str, str], every: list[dict[str, str]]) -> str:

@@ -31,7 +31,7 @@ def routes(desk: Desk) -> APIRouter:
         if around:
             start, end = around - AROUND_NS, around + AROUND_NS
         elif not 0 < start < end:
-            start = trimmed(visit, end - int(parse_span(range_text, 3600) * SECOND_NS))
+            start = trimmed(visit, end - int(parse_span(range_text, 3600) * SECOND_NS), end)
         filters = chosen(asked)
         problem: WeatherglassError | None = None
         page: Any = None
@@ -74,10 +74,10 @@ def routes(desk: Desk) -> APIRouter:
     return router
 
 
-def trimmed(visit: Visit, start_ns: int) -> int:
+def trimmed(visit: Visit, start_ns: int, end_ns: int) -> int:
     """The start of a span, later by the stretch before the house began where no event lies in it."""
     began = visit.since(start_ns)
-    if began == start_ns:
+    if not start_ns < began < end_ns:
         return start_ns
     try:
         counted = visit.rooms.logs.histogram(visit.lens.partition, start_ns=start_ns, end_ns=began, buckets=1)

@@ -43,12 +43,10 @@ def routes(desk: Desk) -> APIRouter:
         if expr:
             problem = refused(visit, expr, end)
             if problem is None:
-                chart = signals.chart(
-                    visit, expr, unit_of(expr), expr, start, end, points=240, partition=visit.lens.partition
-                )
-                if not asked.get("start"):
-                    chart = signals.trimmed(visit, chart)
-                    start = int(chart.start * SECOND_NS)
+                chart = answered(visit, expr, start, end)
+                first = signals.first_ns(visit, chart)
+                if not asked.get("start") and start < first < end:
+                    start, chart = first, answered(visit, expr, first, end)
                 rows = table(chart)
         return visit.render(
             "explore/page.html",
@@ -79,6 +77,13 @@ def routes(desk: Desk) -> APIRouter:
         return JSONResponse(found[:30])
 
     return router
+
+
+def answered(visit: Visit, expr: str, start_ns: int, end_ns: int) -> Chart:
+    """The answer to a question over a span."""
+    return signals.chart(
+        visit, expr, unit_of(expr), expr, start_ns, end_ns, points=240, partition=visit.lens.partition
+    )
 
 
 def unit_of(expr: str) -> str:

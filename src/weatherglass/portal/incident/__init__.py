@@ -186,7 +186,7 @@ def charts(visit: Visit, incident: Any) -> list[Chart]:
     """Every piece of evidence that can be drawn, over the incident and a quarter of an hour before."""
     first, last = first_sign(incident), incident.closed_ns or visit.now_ns
     margin = max(MARGIN_NS[0], min(MARGIN_NS[1], last - first))
-    start, end = visit.since(first - margin), min(visit.now_ns, last + margin // 2)
+    start, end = min(first, visit.since(first - margin)), min(visit.now_ns, last + margin // 2)
     drawn: list[Chart] = []
     for id in [incident.cause, *(e for e in incident.affected if e != incident.cause)]:
         for item in incident.evidence.get(id, ()):

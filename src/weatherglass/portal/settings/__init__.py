@@ -14,7 +14,7 @@ from weatherglass.portal.kit import Desk, Page, Visit
 
 ROLES = {
     "viewer": "reads what its tenants have",
-    "member": "also writes their metrics and logs",
+    "member": "also writes for them",
     "operator": "also deploys and restarts",
     "admin": "also makes tokens and faults",
 }
