@@ -162,3 +162,12 @@ def test_what_the_house_costs_is_read_from_the_kernel() -> None:
     assert costs["memory_bytes"] == pytest.approx(memory, rel=0.5)
     assert set(costs["processes"]) == {"server", "agent"}
     json.dumps(costs)
+
+
+def test_a_server_starts_without_what_is_heavy() -> None:
+    code = (
+        "import sys, weatherglass.house.build, weatherglass.gateway.app, weatherglass.portal.app as p; p.pages();"
+        "print(*{'scipy', 'pyarrow', 'networkx', 'ruptures', 'alembic', 'jsonschema'} & set(sys.modules))"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.split() == []
