@@ -25,8 +25,18 @@ def test_the_readme_shows_a_whole_site_in_ten_lines(tmp_path: Path) -> None:
     assert check(tmp_path / "site.yaml").services["web"].probe
 
 
-def test_every_verb_that_the_readme_shows_is_there() -> None:
-    shown = set(re.findall(r"^weatherglass (\w+)", (ROOT / "README.md").read_text(), re.MULTILINE))
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_what_a_page_points_at_is_there(page: Path) -> None:
+    targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text())
+    assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_verb_that_a_page_shows_is_there(page: Path) -> None:
     verbs = {path.stem.rstrip("_") for path in (ROOT / "src/weatherglass/cli/verbs").glob("*.py")}
-    assert shown
-    assert shown <= verbs | {"agent"}
+    shown = set(re.findall(r"^(?:\.venv/bin/)?weatherglass (\w+)", page.read_text(), re.MULTILINE))
+    own = set(re.findall(r"file=cli/verbs/(\w+)\.py", page.read_text()))
+    assert shown <= verbs | own | {"agent"}
