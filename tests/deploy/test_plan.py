@@ -284,6 +284,7 @@ def test_what_is_healed_now() -> None:
     assert chosen(changes, old) == chosen(changes, old, settled=False) == ["start"]
     assert chosen(changes, old, frozenset({name})) == []
     assert chosen(changes, {name: Story(bad_since_ns=at(-15), quarantined=True)}) == []
+    assert to_heal(changes, old, frozenset(), at(0), True, frozenset({"restart"})) == (), "a person is asked"
     assert chosen(changes, {name: Story(bad_since_ns=at(-15), failures=(at(-0.5),))}) == []
     newer = made(site(web(1, environment={"A": "b"}), templates=TEMPLATES))
     changed = plan(newer, live).changes

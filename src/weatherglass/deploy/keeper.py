@@ -332,7 +332,8 @@ class Keeper:
                 stories |= {
                     c.unit.replica: Story(bad_since_ns=1) for c in found.changes if c.unit.kind == "replica"
                 }
-            chosen = to_heal(found.changes, stories, frozenset(self._acting), now, target.settled)
+            approve = frozenset() if first else frozenset(target.site.remedies.approve)
+            chosen = to_heal(found.changes, stories, frozenset(self._acting), now, target.settled, approve)
             if chosen:
                 self._heal(target, chosen)
         finally:

@@ -80,12 +80,14 @@ def to_heal(
     acting: frozenset[str],
     now_ns: int,
     settled: bool,
+    approve: frozenset[str] = frozenset(),
 ) -> tuple[Change, ...]:
     """Those changes of a plan that the reconciler makes now.
 
     Replicas that are down wait for their time; those acted on, quarantined or backing off are left alone, and
     so is their all. Where the last apply failed (`settled` is False) what differs by declaration stays as it is,
-    for a person to go on or back; what merely fell over is still put up again.
+    for a person to go on or back; what merely fell over is still put up again. What the site wants a person's yes
+    for (`approve`, by remedy) is not done unasked by this way either.
     """
     chosen = []
     for change in changes:
@@ -93,7 +95,7 @@ def to_heal(
         if name in acting or story.quarantined or now_ns < story.not_before_ns():
             continue
         stray = change.unit.id.startswith("stray:")
-        if change.action in ("start", "restart") and not story.due(now_ns):
+        if change.action in ("start", "restart") and ("restart" in approve or not story.due(now_ns)):
             continue
         edited = change.unit.kind == "file" and change.reasons[0].attribute in ("content", "exists")
         if settled or stray or change.action in STATE_ONLY or edited:
