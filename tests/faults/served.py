@@ -18,6 +18,7 @@ import zstandard
 
 from weatherglass.agent.remote_write import Encoder, Sample
 from weatherglass.deploy.execute import Executor
+from weatherglass.house.hold import server_of
 
 WRITE_HEADERS = {"Content-Type": "application/x-protobuf", "Content-Encoding": "snappy"}
 _START_S = 90.0  # the machine may be busy
@@ -32,8 +33,9 @@ def free_port() -> int:
 class Server:
     """`weatherglass up --only server`; started, killed and started again on the same state and port."""
 
-    def __init__(self, state: Path, site: Path | None = None, *, prefix: Sequence[str] = ()) -> None:
-        self.state, self.site, self.prefix, self.port = state, site, list(prefix), free_port()
+    def __init__(self, state: Path, site: Path | None = None) -> None:
+        self.state, self.site, self.port = state, site, free_port()
+        self.environment: dict[str, str] = {}
         self.url = f"http://127.0.0.1:{self.port}"
         self.process: subprocess.Popen[str] | None = None
         self.log = state.with_name(f"{state.name}.log")
@@ -43,7 +45,7 @@ class Server:
         site = [str(self.site)] if self.site else []
         command = [sys.executable, "-m", "weatherglass", "up", *site, "--only", "server"]
         command += ["--state", str(self.state), "--listen", f"127.0.0.1:{port or self.port}"]
-        return subprocess.Popen([*self.prefix, *command], text=True, **more)
+        return subprocess.Popen(command, text=True, env={**os.environ, **self.environment}, **more)
 
     def begin(self) -> None:
         """Start it, not waiting; what it says goes to `log`, beside the state."""
@@ -58,10 +60,10 @@ class Server:
         return time.monotonic() - began
 
     def wait(self) -> None:
-        """Until it is ready."""
+        """Until it is ready: it, and not another one on its port."""
         assert self.process is not None
         until = time.monotonic() + _START_S
-        while not self.ready():
+        while not (self.ready() and (told := server_of(self.state)) and told["pid"] == self.process.pid):
             assert self.process.poll() is None, f"it ended: {self.log.read_text()[-3000:]}"
             assert time.monotonic() < until, f"not ready: {self.log.read_text()[-3000:]}"
             time.sleep(0.05)
@@ -92,8 +94,8 @@ class Server:
 
     @property
     def pid(self) -> int:
-        """The server itself: behind a wrapper, what the state's own note says."""
-        return int(json.loads((self.state / "server.json").read_text())["pid"])
+        assert self.process is not None
+        return self.process.pid
 
     @property
     def token(self) -> str:
