@@ -11,7 +11,7 @@ PYTEST_ARGS ?=
 # What building needs, what the example runs on, what the tests drive or compare with.
 APT_BUILD := python3-venv python3-dev gcc libc6-dev
 APT_RUN := podman runc conmon netavark aardvark-dns mmdebstrap e2fsprogs util-linux iproute2 procps
-APT_TEST := chromium fonts-dejavu-core prometheus mariadb-server keystone busybox-static iproute2 git
+APT_TEST := chromium fonts-dejavu-core prometheus mariadb-server keystone busybox-static faketime e2fsprogs iproute2 git
 
 .PHONY: help setup run test test-all lint format bench clean
 
@@ -62,7 +62,7 @@ test: setup ## Everything but what takes over ten minutes
 	@$(PY) -m pytest -m "not long" $(PYTEST_ARGS)
 
 test-all: setup ## The long drills as well
-	$(call apt_install,$(APT_RUN) $(APT_TEST) qemu-system-x86 cpio)
+	$(call apt_install,$(APT_RUN) $(APT_TEST) qemu-system-x86)
 	@$(PY) -m pytest $(PYTEST_ARGS)
 
 lint: setup ## ruff, mypy --strict on the pure parts, the import contracts
