@@ -1,4 +1,4 @@
-"""The table of states is whole, and keeps the laws of HEALTH.md."""
+"""The table of states is whole, and keeps the laws of docs/health.md."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from portal.fake_cloud import MIN, NOW, FakeRooms
 from portal.pages import EVERYWHERE, OF_THE_INSTITUTE, PAGE, client, read
 
 BOUND_S = 0.2
-"""PORTAL.md: every page under 200 ms of server time; taken as CPU time, for the machine of a test has other work."""
+"""Every page under 200 ms of server time; taken as CPU time, for the machine of a test has other work."""
 
 
 @pytest.mark.parametrize("cloud", ["empty", "seen", "large"])

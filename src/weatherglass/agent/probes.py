@@ -93,7 +93,7 @@ def _exchange(
         connection.connect()
         wire = connection.sock
         wire.settimeout(deadline.left())
-        # Kept-alive connections hide a dead listener, and uwsgi wants them closed (DEPLOY.md).
+        # Kept-alive connections hide a dead listener, and uwsgi wants them closed.
         connection.request(method, path, body, {**headers, "Connection": "close"})
         answer = connection.getresponse()
         read = bytearray()

@@ -31,7 +31,7 @@ class Target(NamedTuple):
 
 
 def url_of(target: str) -> str:
-    """`:9100/metrics` and `10.0.0.1:9100` are addresses too, as SITE.md writes them."""
+    """`:9100/metrics` and `10.0.0.1:9100` are addresses too, as a site writes them."""
     if target.startswith(("http://", "https://")):
         return target
     host, _, path = target.partition("/")

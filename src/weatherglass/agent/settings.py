@@ -38,7 +38,7 @@ class Settings:
 
     @property
     def labels(self) -> dict[str, str]:
-        """What the agent attaches to all that it collects (SITE.md)."""
+        """What the agent attaches to all that it collects (docs/site.md)."""
         own = {"site": self.site, "host": self.host, "zone": self.zone}
         return {name: value for name, value in own.items() if value}
 

@@ -1,6 +1,6 @@
 """Identifiers that people see: entities as `kind/name`, tenants, tokens' public halves.
 
-The kinds are those of SITE.md. UUIDs appear only where a protocol wants them.
+The kinds are those of docs/site.md. UUIDs appear only where a protocol wants them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _NAME = re.compile(r"[a-z0-9]([a-z0-9_.-]*[a-z0-9])?")
 
 
 def entity(kind: str, name: str) -> EntityId:
-    """`entity("host", "ctl-1")` is `host/ctl-1`. Raises Invalid for a kind that SITE.md does not know."""
+    """`entity("host", "ctl-1")` is `host/ctl-1`. Raises Invalid for a kind that docs/site.md does not know."""
     if kind not in KINDS:
         raise Invalid(f"{kind!r} is not a kind of entity", mend=f"one of {', '.join(sorted(KINDS))}")
     if not name or name != name.strip():

@@ -1,6 +1,6 @@
 """Numbers with units: durations, sizes, shares, counts; read strictly, written for people.
 
-A number with a unit is read with its unit (SITE.md): `5m`, `1h30m`, `300ms`; `256MiB`, `50GB`; `99.9%`; `200k`.
+A number with a unit is read with its unit (docs/site.md): `5m`, `1h30m`, `300ms`; `256MiB`, `50GB`; `99.9%`; `200k`.
 All readers raise `ValueError` with a sentence that says what is accepted.
 """
 

@@ -121,7 +121,7 @@ class EventSink(Protocol):
 
 
 class Running(StrEnum):
-    """What the host sees of a replica's process or cgroup: the witness of HEALTH.md."""
+    """What the host sees of a replica's process or cgroup: a witness (docs/health.md)."""
 
     RUNNING = "running"  # exists and is scheduled
     STOPPED = "stopped"  # exists, but stopped or frozen (T, freezer): cannot answer
@@ -259,7 +259,7 @@ class WorkQueue(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One change made by anyone through the house (SITE.md, The ledger)."""
+    """One change made by anyone through the house (docs/site.md)."""
 
     at_ns: int
     who: str

@@ -129,7 +129,7 @@ def routes(context: Context) -> Iterable[BaseRoute]:
 
     async def buildinfo(request: Request) -> Response:
         allowed(request, "metrics.read")
-        # no `features`: with them Grafana would take this for Mimir (METRICS.md)
+        # no `features`: with them Grafana would take this for Mimir
         told = {"version": "3.0.0", "revision": f"weatherglass-{__version__}", "branch": "", "buildUser": ""}
         return _json(form.success({**told, "buildDate": "", "goVersion": ""}))
 

@@ -2,7 +2,7 @@
 
 The cause is the deepest entity, along what the affected depend on, whose own evidence explains its dependants:
 its onset is no later than theirs, and nothing it hangs on itself explains it. Learned graphs do no better than
-chance (HEALTH.md); the declared one is what we have and peers have not.
+chance (docs/health.md); the declared one is what we have and peers have not.
 """
 
 from __future__ import annotations

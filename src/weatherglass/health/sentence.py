@@ -1,4 +1,4 @@
-"""PORTAL.md's sentence, for one incident and for the whole cloud, as parts whose nouns are links. Pure."""
+"""The sentence, for one incident and for the whole cloud, as parts whose nouns are links. Pure."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ Z95 = 1.959964
 """Two-sided 95 % point of the normal distribution."""
 
 MIN_HEARTBEATS = 20
-"""Below this many a rhythm is not known, and its owner is neither well nor ill (HEALTH.md)."""
+"""Below this many a rhythm is not known, and its owner is neither well nor ill (docs/health.md)."""
 
 
 @dataclass(slots=True)

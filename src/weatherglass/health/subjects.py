@@ -1,6 +1,6 @@
 """Who is judged, by what, in which order; and what a judgement is made of and results in. Values alone.
 
-The definitions are HEALTH.md's. Entities are judged in the order of dependence, so that whoever is judged can look
+The definitions are those of docs/health.md. Entities are judged in the order of dependence, so that whoever is judged can look
 at what it hangs on.
 """
 

@@ -1,6 +1,6 @@
 """The house: every room built once, in order, with what it is handed; started, stopped.
 
-The order is that of the arrows in HOUSE: engine, who asks, what is there, what was seen, what is wrong, what acts.
+The order is that of the arrows in docs/architecture.md: engine, who asks, what is there, what was seen, what is wrong, what acts.
 """
 
 from __future__ import annotations

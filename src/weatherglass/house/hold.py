@@ -13,7 +13,7 @@ from weatherglass.base.errors import Conflict, Invalid, Unavailable
 
 
 def default_state() -> Path:
-    """`/var/lib/weatherglass` as root, `$XDG_STATE_HOME/weatherglass` else (HOUSE.md)."""
+    """`/var/lib/weatherglass` as root, `$XDG_STATE_HOME/weatherglass` else."""
     if os.geteuid() == 0:
         return Path("/var/lib/weatherglass")
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "weatherglass"

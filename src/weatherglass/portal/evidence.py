@@ -28,7 +28,7 @@ SIGNALS = {
     "dependency": "dependency",
     "change": "change",
 }
-"""The signals of HEALTH.md in a word each."""
+"""The signals of docs/health.md in a word each."""
 
 
 def evidence_chart(

@@ -302,7 +302,7 @@ class Field(NamedTuple):
 class Record:
     """A mapping with known fields, turned into a value by `build(**fields)`.
 
-    `later` names fields that SITE.md has and this version has not. `short` reads what is not a mapping
+    `later` names fields of the language that this version has not. `short` reads what is not a mapping
     (a role as a plain list of services).
     """
 

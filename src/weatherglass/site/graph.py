@@ -1,6 +1,6 @@
 """The graph of entities: what hangs on what, as declared (the inventory joins what was seen).
 
-An edge reads as SITE.md has it (`replica part_of service`, `service needs service`). For causes each edge has a
+An edge reads as docs/site.md has it (`replica part_of service`, `service needs service`). For causes each edge has a
 direction, `DEPENDS`: its source depends on its target, but for `part_of`, where the whole depends on its parts.
 """
 

@@ -64,7 +64,7 @@ LATER = {
     "workflows": "durable workflows",
     "rules": "alerting and recording rules",
 }
-"""Sections SITE.md knows whose room is not built; a room that is built takes its own name out by being found."""
+"""Sections of the language whose room is not built; a room that is built takes its own name out by being found."""
 
 
 @cache
