@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -10,8 +11,41 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
+
+from weatherglass.base.errors import NotFound
+from weatherglass.house.hold import server_of
 
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 1.0, 30.0
+
+
+def arguments(url: str, state: Path, host: str, site: str, zone: str) -> list[str]:
+    """The agent's command line, kept in its folder: `up --only agent` and `down` work without a server's help."""
+    folder = state / "agent"
+    argv = ["--server", url, "--token-file", str(folder / "token"), "--state", str(folder), "--host", host]
+    argv += ["--site", site, *(["--zone", zone] if zone else [])]
+    (folder / "host").write_text(host)
+    (folder / "arguments.json").write_text(json.dumps(argv))
+    return argv
+
+
+def alone(state: Path) -> NoReturn:
+    """`up --only agent`: this process becomes the local agent of a server on the same state. Raises NotFound."""
+    try:
+        argv = json.loads((state / "agent" / "arguments.json").read_text())
+    except (OSError, ValueError) as error:
+        raise NotFound(
+            "no server has run on this state yet, so its agent has no token",
+            where=str(state),
+            mend="weatherglass up SITE --only server, first",
+        ) from error
+    server = server_of(state)
+    if server:
+        argv[argv.index("--server") + 1] = str(server["url"])
+    # Anew, so that it is as light as an agent is; what the command line had loaded is gone.
+    os.execv(sys.executable, [sys.executable, "-m", "weatherglass.agent", *argv])  # noqa: S606
+
+
 REFUSED = (2, 3, 4)
 """Exit codes after which trying again cannot help (agent/command.py)."""
 
