@@ -55,17 +55,17 @@ def shoot(page: Page, name: str, *, whole: bool = False) -> None:
 
 
 def test_trouble_is_seen_on_the_overview_and_told_by_its_incident(institute: House, page: Page) -> None:
-    """The database is stopped; the page that is open tells it by itself, and the incident keeps the story."""
+    """The database is killed; the page that is open tells it by itself, and the incident keeps the story."""
     wait(lambda: set(institute.states().values()) <= {"healthy", "unknown"}, 90, "all is well")
     before = len(institute.get("/api/v1/incidents")["incidents"])
     page.goto(f"{institute.url}/")
     httpx.post(
         f"{institute.url}/api/v1/faults",
-        json={"host": "lab", "fault": "stop", "replica": "mariadb.1@lab"},
+        json={"host": "lab", "fault": "kill", "replica": "mariadb.1@lab"},
         headers={"Authorization": f"Bearer {institute.token}"},
         timeout=20,
     ).raise_for_status()
-    page.wait_for_selector("h1:has-text('hung')")
+    page.wait_for_selector("h1:has-text('killed')")
     page.wait_for_selector("text=What needs you first")
     shoot(page, "overview")
     wait(lambda: len(institute.get("/api/v1/incidents")["incidents"]) > before, 30, "an incident")
@@ -73,7 +73,7 @@ def test_trouble_is_seen_on_the_overview_and_told_by_its_incident(institute: Hou
     wait(lambda: institute.get(f"/api/v1/incidents/{number}")["state"] == "closed", 90, "it is over")
     page.goto(f"{institute.url}/i/{number}")
     story = page.inner_text("main")
-    assert "mariadb hung" in story
+    assert "mariadb was killed" in story
     assert "genomics" in story
     shoot(page, "incident", whole=True)
     assert findings(page) == []
