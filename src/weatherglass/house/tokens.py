@@ -37,5 +37,5 @@ def admin(identity: Identity, state: Path) -> Principal:
 def local_agent(identity: Identity, state: Path, host: str) -> Path:
     """The file of the local agent's token."""
     path = state / "agent" / "token"
-    standing_token(identity, path, f"agent-{host}", Role.AGENT, (SITE_TENANT,), host)
+    standing_token(identity, path, f"local-agent-{host}", Role.AGENT, (SITE_TENANT,), host)
     return path
