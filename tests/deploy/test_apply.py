@@ -169,6 +169,7 @@ def house(tmp_path: Path, state: Path) -> Iterator[House]:
 @pytest.fixture
 def up(house: House) -> House:
     house.done(house.deploy.apply(who="ada", why="first"))
+    until(lambda: house.deploy._keeper._looked_ns)  # the first look heals without patience, and asks nobody
     return house
 
 
@@ -267,9 +268,6 @@ def test_one_that_falls_soon_again_is_restarted_when_its_back_off_is_over(
 ) -> None:
     monkeypatch.setattr("weatherglass.deploy.reconcile.BACK_OFF_S", (1.5,))
     monkeypatch.setattr(keeper, "IN_FLIGHT_NS", 0)
-    until(
-        lambda: up.deploy._keeper._looked_ns
-    )  # the first look heals without patience, and would be first here
     reasons = []
     for _ in range(2):
         os.kill(up.replica(WEB).pid, signal.SIGKILL)

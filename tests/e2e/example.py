@@ -38,6 +38,14 @@ def copy_example(folder: Path, name: str) -> tuple[Path, dict[str, int]]:
         assert changed == 1, f"{service} declares its port in another form"
     text, changed = re.subn(r"(?m)^site: .*$", f"site: {name}", text)
     assert changed == 1
+    # A database of some size takes seconds to recover. Ours would be back before anyone missed it, and there would
+    # be no story to tell.
+    text, changed = re.subn(
+        r'command: \[mariadbd, ("--defaults-file=[^"]+")\]',
+        lambda m: f'command: [sh, -c, "sleep 3; exec mariadbd {m[1][1:-1]}"]',
+        text,
+    )
+    assert changed == 1
     # The agent takes the loopback host for its own; a name of its own keeps containers of two sites apart.
     main.write_text(text)
     return main, ports

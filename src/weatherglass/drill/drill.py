@@ -32,8 +32,6 @@ class Expect:
     """All that was affected is well again by then."""
     seen_s: float | None = None
     """The incident is open by then; None where only what it is told as counts."""
-    spreads: bool = True
-    """Whether it must be felt; where a remedy comes before the harm, nobody need be hit."""
     cause: Callable[[Target], EntityId] = lambda target: target.replica
     """The entity that must be named as the cause."""
 

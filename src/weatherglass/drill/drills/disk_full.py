@@ -34,7 +34,6 @@ DRILL = Drill(
         remedy="grow",
         seen_s=20.0,
         healed_s=150.0,
-        spreads=False,
         cause=lambda target: target.volume,
     ),
     _heal,

@@ -23,7 +23,6 @@ DRILL = Drill(
     "hang-store",
     "Hang the service that most others need (SIGSTOP): told from dead, restarted, healthy again.",
     _inject,
-    # What hangs is often put right before a request of anyone's has run into its time-out.
-    Expect(kind="hung", state="sick", remedy="restart", healed_s=40.0, spreads=False),
+    Expect(kind="hung", state="sick", remedy="restart", healed_s=40.0),
     _heal,
 )
