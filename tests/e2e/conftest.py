@@ -22,7 +22,7 @@ def institute(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     if missing:
         pytest.skip(f"not on this machine: {', '.join(missing)}")
     folder = tmp_path_factory.mktemp("institute")
-    site, _ = copy_example(folder, "first-light-e2e")
+    site, _ = copy_example(folder, "first-light-e2e", recovery_s=3)
     house = House(site, folder / "state")
     try:
         took = house.start(timeout_s=240)

@@ -21,8 +21,12 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-def copy_example(folder: Path, name: str) -> tuple[Path, dict[str, int]]:
-    """The example under `folder`, as the site `name` on free ports; (its site.yaml, {service: port})."""
+def copy_example(folder: Path, name: str, recovery_s: int = 0) -> tuple[Path, dict[str, int]]:
+    """The example under `folder`, as the site `name` on free ports; (its site.yaml, {service: port}).
+
+    A database of some size takes seconds to recover, and ours would be back before anyone missed it: with
+    `recovery_s` it waits so long before it starts, so that there is a story to tell.
+    """
     there = folder / name
     shutil.copytree(EXAMPLE, there)
     main = there / "site.yaml"
@@ -38,14 +42,13 @@ def copy_example(folder: Path, name: str) -> tuple[Path, dict[str, int]]:
         assert changed == 1, f"{service} declares its port in another form"
     text, changed = re.subn(r"(?m)^site: .*$", f"site: {name}", text)
     assert changed == 1
-    # A database of some size takes seconds to recover. Ours would be back before anyone missed it, and there would
-    # be no story to tell.
-    text, changed = re.subn(
-        r'command: \[mariadbd, ("--defaults-file=[^"]+")\]',
-        lambda m: f'command: [sh, -c, "sleep 3; exec mariadbd {m[1][1:-1]}"]',
-        text,
-    )
-    assert changed == 1
+    if recovery_s:
+        text, changed = re.subn(
+            r'command: \[mariadbd, ("--defaults-file=[^"]+")\]',
+            lambda m: f'command: [sh, -c, "sleep {recovery_s}; exec mariadbd {m[1][1:-1]}"]',
+            text,
+        )
+        assert changed == 1
     # The agent takes the loopback host for its own; a name of its own keeps containers of two sites apart.
     main.write_text(text)
     return main, ports
