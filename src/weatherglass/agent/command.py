@@ -64,6 +64,7 @@ def lock(state: Path) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the agent; returns the exit code."""
     asked = parser().parse_args(argv)
+    asked.state = asked.state.absolute()  # what it runs may have a working folder of its own
     try:
         held = lock(asked.state)
         try:

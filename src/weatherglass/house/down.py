@@ -19,6 +19,7 @@ _SERVER_S = 10.0
 
 def down(state: Path) -> int:
     """Returns the exit code, 0. Raises NotFound (no such state), Conflict (the server does not stop), Unavailable."""
+    state = state.absolute()
     if not state.is_dir():
         raise NotFound("there is no such state folder", where=str(state), mend="name it with --state")
     _end_server(state)

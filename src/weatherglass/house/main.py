@@ -23,6 +23,7 @@ def run(
     `deadman` is a webhook that is told every 30 s that the house is alive, or what it cannot see. Raises Invalid
     (the declaration, the address), Conflict (another server holds the state), NotFound (no server for the agent).
     """
+    state = state.absolute()  # agents and the tools they run have working folders of their own
     unknown = set(only) - set(PARTS)
     if unknown:
         raise Invalid(f"{min(unknown)!r} is not a part", where="--only", mend=f"one of {', '.join(PARTS)}")
