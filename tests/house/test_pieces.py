@@ -23,6 +23,7 @@ from weatherglass.house import tokens
 from weatherglass.house.costs import Costs, process_cost
 from weatherglass.house.hold import Hold, default_state, server_of
 from weatherglass.house.local_agent import end_orphan
+from weatherglass.house.main import run
 from weatherglass.house.secrets import Secrets
 from weatherglass.house.serve import listen, url_of
 from weatherglass.identity import ROOM, Identity
@@ -171,3 +172,17 @@ def test_a_server_starts_without_what_is_heavy() -> None:
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.split() == []
+
+
+def test_a_state_named_by_a_relative_path_is_made_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What builds images and mounts volumes has a working folder of its own."""
+    seen: list[Path] = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        "weatherglass.house.foreground.foreground",
+        lambda site, state, listen, **more: seen.append(state) or 0,
+    )
+    assert run(None, Path("state"), "127.0.0.1:0") == 0
+    assert seen == [tmp_path / "state"]
