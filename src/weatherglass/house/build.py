@@ -9,8 +9,10 @@ import functools
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 from weatherglass.agent.probes import probe
@@ -280,10 +282,11 @@ def _site_name(options: Options) -> str:
 
 
 def _folder_bytes(state: Path) -> int:
-    """What the stores hold on disk."""
-    return sum(
-        path.stat().st_size
-        for part in ("metrics", "logs", "ledger")
-        for path in (state / part).rglob("*")
-        if path.is_file()
-    )
+    """What the stores hold on disk. A segment that is trimmed while it is counted counts as gone."""
+    total = 0
+    for part in ("metrics", "logs", "ledger"):
+        for path in (state / part).rglob("*"):
+            with suppress(FileNotFoundError):
+                seen = path.stat()
+                total += seen.st_size if S_ISREG(seen.st_mode) else 0
+    return total

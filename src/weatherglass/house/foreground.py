@@ -25,8 +25,7 @@ AGENT_GRACE_S = 1.5
 
 def foreground(site: Path | None, state: Path, listen: str, *, with_agent: bool, deadman: str) -> int:
     """Serve until a signal. Returns the exit code."""
-    if site:
-        load(site)  # what is wrong with it is said before anything is opened
+    declared = load(site) if site else None  # what is wrong with it is said before anything is opened
     hold = Hold(state)
     try:
         bound = bind(listen)
@@ -37,7 +36,7 @@ def foreground(site: Path | None, state: Path, listen: str, *, with_agent: bool,
         app = create_app(house.rooms)
         mount(app, cast(Any, house.rooms))  # each room writes down only what it needs of the others
         house.start()
-        declared = load(site) if site else house.site()
+        declared = declared or house.site()
         host = _local_host(declared)
         if declared and host:
             tokens.local_agent(house.identity, state, host)
