@@ -11,9 +11,15 @@ PYTEST_ARGS ?=
 # What building needs, what the example runs on, what the tests drive or compare with.
 APT_BUILD := python3-venv python3-dev gcc libc6-dev
 APT_RUN := podman runc conmon netavark aardvark-dns mmdebstrap e2fsprogs util-linux iproute2 procps
-APT_TEST := chromium fonts-dejavu-core prometheus mariadb-server keystone busybox-static faketime e2fsprogs iproute2 git
+APT_TEST := chromium fonts-dejavu-core prometheus mariadb-server keystone busybox-static faketime e2fsprogs iproute2 git \
+  victoria-metrics prometheus-alertmanager prometheus-openstack-exporter prometheus-libvirt-exporter \
+  ceph-grafana-dashboards dnsmasq-base knot rsyslog rsyslog-elasticsearch npm redis-server redis-tools \
+  nova-api nova-conductor nova-scheduler nova-compute glance-api neutron-server placement-api \
+  nfs-ganesha nfs-ganesha-vfs libnfs13 libnfs-utils libnfs-dev nftables \
+  slurm-wlm fastp megahit prodigal hmmer infernal samtools bwa openvswitch-switch ovn-central ovn-host
+PEERS := openstack logs science
 
-.PHONY: help setup run test test-all lint format bench clean
+.PHONY: help setup run test test-all lint format bench peers clean
 
 help: ## Say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -51,6 +57,23 @@ endef
 	@$(PY) -c 'import weatherglass.kernels'
 	@touch $@
 
+# What tests compare with or drive, each in an environment of its own: their needs clash with ours.
+.stamps/peer-%: peers/%.txt
+	@mkdir -p .stamps .peers
+	@[ -x .peers/$*/bin/python ] || python3 -m venv .peers/$*
+	@echo "installing the peers in .peers/$*"
+	@.peers/$*/bin/pip install -q --disable-pip-version-check -r peers/$*.txt 2>&1 | { grep -v '^WARNING: Location' || true; }
+	@touch $@
+
+# Debian lets syslog-ng and rsyslog not be installed together: the second is unpacked.
+.stamps/syslog-ng:
+	@mkdir -p .stamps .peers/syslog-ng
+	@work=$$(mktemp -d) && cd $$work && apt-get download -qq syslog-ng-core syslog-ng-mod-http >/dev/null 2>&1 \
+	  && for deb in *.deb; do dpkg -x $$deb $(CURDIR)/.peers/syslog-ng; done || echo "going on without syslog-ng"; rm -rf $$work
+	@touch $@
+
+peers: .stamps/venv $(PEERS:%=.stamps/peer-%) .stamps/syslog-ng ## What the tests compare with, under .peers/
+
 setup: .stamps/kernels ## Make .venv/bin/weatherglass and compile the kernels
 
 run: setup ## Run the example institute in the foreground; prints READY with the portal's address
@@ -59,10 +82,12 @@ run: setup ## Run the example institute in the foreground; prints READY with the
 
 test: setup ## Everything but what takes over ten minutes
 	$(call apt_install,$(APT_RUN) $(APT_TEST))
+	@$(MAKE) --no-print-directory peers
 	@$(PY) -m pytest -m "not long" $(PYTEST_ARGS)
 
 test-all: setup ## The long drills as well
 	$(call apt_install,$(APT_RUN) $(APT_TEST) qemu-system-x86)
+	@$(MAKE) --no-print-directory peers
 	@$(PY) -m pytest $(PYTEST_ARGS)
 
 lint: setup ## ruff, mypy --strict on the pure parts, the import contracts
@@ -77,8 +102,9 @@ format: setup ## Format and mend what can be mended
 
 bench: setup ## The figures of docs/performance.md, peers started in the same run
 	$(call apt_install,$(APT_RUN) $(APT_TEST))
+	@$(MAKE) --no-print-directory peers
 	@$(PY) -m benchmarks
 
 clean: ## Remove what make made (not the state)
-	rm -rf .stamps build .venv *.egg-info
+	rm -rf .stamps .peers build .venv *.egg-info
 	find src -name '*.so' -delete
