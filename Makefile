@@ -22,7 +22,7 @@ PEERS := openstack logs science
 .PHONY: help setup run test test-all lint format bench peers clean
 
 help: ## Say what can be made
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 # Installs $(1) when root and something of it is missing; says so plainly when not root.
 define apt_install
@@ -104,6 +104,11 @@ bench: setup ## The figures of docs/performance.md, peers started in the same ru
 	$(call apt_install,$(APT_RUN) $(APT_TEST))
 	@$(MAKE) --no-print-directory peers
 	@$(PY) -m benchmarks
+
+bench-%: setup ## One room's figures: bench-metrics, bench-logs, …
+	$(call apt_install,$(APT_RUN) $(APT_TEST))
+	@$(MAKE) --no-print-directory peers
+	@$(PY) -m benchmarks --room $*
 
 clean: ## Remove what make made (not the state)
 	rm -rf .stamps .peers build .venv *.egg-info

@@ -28,10 +28,14 @@ def main() -> int:
     parser.add_argument(
         "names", nargs="*", help=f"which ones: {', '.join(PROGRAMS)}; all where none is named"
     )
+    parser.add_argument("--room", default="", help="all of one room: metrics, logs, …")
     parser.add_argument("--quick", action="store_true", help="small runs, to see that they work")
     options = parser.parse_args()
     failed = 0
-    for name in options.names or PROGRAMS:
+    rooms = [name for name in PROGRAMS if name.startswith(f"{options.room}_")]
+    if not rooms and options.room:
+        parser.error(f"no benchmark of {options.room}; there are {', '.join(PROGRAMS)}")
+    for name in options.names or (rooms if options.room else PROGRAMS):
         began = time.monotonic()
         print(f"\n=== {name} " + "=" * (76 - len(name)), flush=True)
         arguments = (QUICK if options.quick else PROGRAMS)[name]
