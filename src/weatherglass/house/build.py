@@ -43,6 +43,7 @@ from weatherglass.inventory import MIGRATIONS as INVENTORY_MIGRATIONS
 from weatherglass.inventory import Inventory
 from weatherglass.logs import Logs
 from weatherglass.logs.catalogue import ROOM as LOGS
+from weatherglass.logs.registered import Registered
 from weatherglass.metrics import TABLES as METRICS
 from weatherglass.metrics import Metrics, SeriesLimits
 from weatherglass.site import Replica, Service, Site, probe_specs
@@ -158,7 +159,7 @@ class House:
             secret=self.secrets.existing,
             backup=functools.partial(backup, state),
             probes=self.health.probes,
-            more=self.more,
+            more={**self.more, "registered": Registered(self.tables)},
         )
 
     def site(self) -> Site | None:

@@ -43,6 +43,15 @@ _DAYS = sa.Table(
     sa.Column("bytes", sa.BigInteger, nullable=False),
 )
 
+REGISTERED = sa.Table(
+    "logs_registered",  # `registered`'s
+    METADATA,
+    sa.Column("tenant", sa.Text, primary_key=True),
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("body", sa.Text, nullable=False),
+)
+
 ROOM: Rooms = {"logs": (METADATA, "weatherglass.logs.migrations")}
 """What `Tables.migrate` needs for these tables."""
 
