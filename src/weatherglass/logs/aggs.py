@@ -17,7 +17,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as made
 from typing import Any
 
 from weatherglass.logs.filter import Filter, Scalar
@@ -37,7 +38,7 @@ class Terms:
     missing: Scalar | None = None
     include: str | tuple[str, ...] = ""  # a regular expression, or the very values
     exclude: str | tuple[str, ...] = ""
-    subs: Mapping[str, Agg] = field(default_factory=dict)
+    subs: Mapping[str, Agg] = made(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class Rare:
     field: str
     most: int = 1
     size: int = 1000
-    subs: Mapping[str, Agg] = field(default_factory=dict)
+    subs: Mapping[str, Agg] = made(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class DateHistogram:
     offset_ns: int = 0
     min_count: int = 0
     bounds: tuple[int, int] | None = None
-    subs: Mapping[str, Agg] = field(default_factory=dict)
+    subs: Mapping[str, Agg] = made(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ class Histogram:
     interval: float
     offset: float = 0.0
     min_count: int = 0
-    subs: Mapping[str, Agg] = field(default_factory=dict)
+    subs: Mapping[str, Agg] = made(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ class Filters:
 
     filters: Mapping[str, Filter]
     other: str = ""
-    subs: Mapping[str, Agg] = field(default_factory=dict)
+    subs: Mapping[str, Agg] = made(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ class Range:
 
     field: str
     ranges: tuple[tuple[str, float | None, float | None], ...]
-    subs: Mapping[str, Agg] = field(default_factory=dict)
+    subs: Mapping[str, Agg] = made(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ class Missing:
     """One bucket: the events without the field."""
 
     field: str
-    subs: Mapping[str, Agg] = field(default_factory=dict)
+    subs: Mapping[str, Agg] = made(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,7 @@ class Composite:
     sources: tuple[Source, ...]
     size: int = 10
     after: tuple[Any, ...] | None = None
-    subs: Mapping[str, Agg] = field(default_factory=dict)
+    subs: Mapping[str, Agg] = made(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +186,7 @@ class Bucket:
 
     key: Any
     count: int
-    subs: Mapping[str, Any] = field(default_factory=dict)
+    subs: Mapping[str, Any] = made(default_factory=dict)
     bounds: tuple[float | None, float | None] | None = None
 
 
