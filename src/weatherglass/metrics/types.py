@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from weatherglass.base.errors import Invalid
 from weatherglass.engine.protocols import Labels
+from weatherglass.metrics.histogram import Histogram
 
 Int64Array = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
@@ -41,12 +42,14 @@ class Selection:
 
     `times[i]` int64 ms and `values[i]` float64 of `labels[i]`, strictly ascending, `start_ms <= t <= end_ms`.
     Stale markers are kept (NaN with the bits STALE_BITS). Arrays are read-only and may be shared among series.
-    Series without a sample in the span are left out.
+    Series without a sample in the span are left out. `histograms[i]` are the native histograms of `labels[i]`, with
+    times of their own, that ascend too and are none of `times[i]`; None where no series has any.
     """
 
     labels: list[Labels]
     times: list[Int64Array]
     values: list[FloatArray]
+    histograms: list[tuple[Int64Array, list[Histogram]]] | None = None
 
 
 Select = Callable[[Sequence[Matcher], int, int], Selection]
