@@ -94,6 +94,7 @@ class Range:
 
     field: str
     ranges: tuple[tuple[str, float | None, float | None], ...]
+    time: bool = False  # values are dates: ISO text or ms, read as ns
     subs: Mapping[str, Agg] = made(default_factory=dict)
 
 
@@ -145,6 +146,7 @@ class Stats:
     """Count, least, most, sum, sum of squares of the field's numbers; mean and variance follow from them."""
 
     field: str
+    time: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +155,7 @@ class Metric:
 
     of: str
     field: str
+    time: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,6 +121,7 @@ class Range:
     """Between the bounds that are given. Of `@timestamp` the bounds are int, ns since the epoch.
 
     Numbers compare as numbers (a field of text that reads as one, too, when the bound is a number), text as text.
+    With `time` the field is a date like `@timestamp`: bounds are ns, its values are ISO text or ms since the epoch.
     """
 
     field: str
@@ -128,6 +129,7 @@ class Range:
     gt: Scalar | None = None
     lte: Scalar | None = None
     lt: Scalar | None = None
+    time: bool = False
 
 
 @dataclass(frozen=True, slots=True)
