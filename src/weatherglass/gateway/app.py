@@ -78,7 +78,7 @@ def create_app(rooms: Rooms) -> FastAPI:
         else:
             app.router.routes.extend(made)
     counts.paths = {route.endpoint: route.path for route in app.router.routes if isinstance(route, Route)}
-    app.add_middleware(auth.Auth, identity=rooms.identity, pool=context.pool)
+    app.add_middleware(auth.Auth, identity=rooms.identity, pool=context.pool, anyone=rooms.anyone)
     app.add_middleware(Limits)
     app.add_middleware(Errors)
     app.add_middleware(SecurityHeaders)

@@ -43,8 +43,11 @@ def is_public(path: str) -> bool:
 class Auth:
     """ASGI: puts the principal into `scope["state"]`, or refuses. Refuses what comes from another origin."""
 
-    def __init__(self, app: ASGIApp, identity: IdentityRoom, pool: Pool) -> None:
-        self._app, self._identity, self._pool = app, identity, pool
+    def __init__(
+        self, app: ASGIApp, identity: IdentityRoom, pool: Pool, anyone: Principal | None = None
+    ) -> None:
+        """`anyone` is who asks where no token is asked; None: nobody is let in without one."""
+        self._app, self._identity, self._pool, self._anyone = app, identity, pool, anyone
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -67,13 +70,15 @@ class Auth:
                 raise
         state = scope.setdefault("state", {})
         state["principal"], state["session"], state["csrf"] = principal, "", ""
-        if principal is not None and "authorization" not in headers:
+        if principal is not None and principal is not self._anyone and "authorization" not in headers:
             state["session"], state["csrf"] = session, self._identity.csrf(session)
             if scope["method"] not in _SAFE and path != "/login":
                 receive = await self._csrf(headers, session, receive)
         await self._app(scope, receive, send)
 
     async def _principal(self, headers: Headers, session: str) -> Principal:
+        if self._anyone is not None:
+            return self._anyone
         bearer = headers.get("authorization")
         if bearer is not None:
             scheme, _, token = bearer.partition(" ")

@@ -191,3 +191,4 @@ class Rooms:
     backup: Callable[[Path], Any]  # writes a consistent backup of the state to a new file
     probes: Callable[[], Sequence[ProbeResult]] = field(default=_no_probes)  # the latest of every probe
     more: Mapping[str, Any] = field(default_factory=dict)  # rooms that plugged themselves in, by name
+    anyone: Principal | None = None  # who asks where no token is asked: on loopback alone, when told so

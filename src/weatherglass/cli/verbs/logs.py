@@ -11,8 +11,9 @@ from typing import Annotated, Any
 import typer
 
 from weatherglass.base.time import SECOND_NS
-from weatherglass.cli import exits, show
+from weatherglass.cli import exits, logs, show
 from weatherglass.cli.client import Client
+from weatherglass.cli.nouns import noun
 
 PANEL = "Look"
 _LEVELS = {"ERROR": "red", "CRITICAL": "bold red", "WARNING": "yellow", "DEBUG": "bright_black"}
@@ -67,3 +68,6 @@ def _tell(event: dict[str, Any], json: bool) -> None:
     source = labels.get("replica") or labels.get("service") or labels.get("host", "")
     line = f"{show.clock(event['time_ns'])}  {event['level'] or '-':8} {source}  {event['message']}"
     show.say(line, _LEVELS.get(event["level"], ""))
+
+
+app = noun(logs, __doc__, otherwise=run)
