@@ -1,5 +1,7 @@
 """The head and the series table against plain dicts; stitching against numpy."""
 
+import math
+import struct
 from itertools import pairwise
 
 import numpy as np
@@ -14,6 +16,7 @@ from weatherglass.kernels.head import Head
 from weatherglass.kernels.table import SeriesTable
 
 FIRST, LAST = -(2**53), 2**53
+STALE = struct.unpack("<d", struct.pack("<Q", 0x7FF0_0000_0000_0002))[0]
 
 
 def read(head, numbers, start=FIRST, end=LAST):
@@ -58,20 +61,86 @@ def test_the_head_holds_every_sample_the_last_one_winning(writes):
     assert head.series == len(model) and head.samples == sum(count for _, _, count, _ in writes)
 
 
-def test_a_span_takes_whole_parts_and_leaves_out_the_rest():
+@pytest.mark.parametrize("gap", [0, 7])
+@pytest.mark.parametrize("span", [(100, 110), (0, 3), (630, 700), (100, 99), (800, 900), (-9, -1), (0, 2000)])
+def test_a_span_is_read_with_little_around_it(span, gap):
     head = Head()
-    put(head, [(0, [(k, float(k)) for k in range(640)])])
-    ((times, _),) = read(head, [0], 100, 110)
-    assert set(range(100, 111)) <= set(times) and len(times) <= 128
+    samples = [(k, k / 8) for k in range(640) if not gap or k % 100 != gap]
+    put(head, [(1, [(k, 1.0) for k in range(640)]), (0, samples)])
+    for number, expected in ((1, [(k, 1.0) for k in range(640)]), (0, samples)):
+        ((times, values),) = read(head, [number], *span)
+        got = list(zip(times, values, strict=True))
+        assert [one for one in got if span[0] <= one[0] <= span[1]] == [
+            one for one in expected if span[0] <= one[0] <= span[1]
+        ]
+        assert (number == 0 and gap) or all(span[0] <= time <= span[1] for time in times)
 
 
-def test_a_series_at_rest_is_small():
-    head = Head()
-    head.reserve(1000)
-    before = head.memory
-    for k in range(0, 480, 10):
-        put(head, [(n, [(1000 * j, float(n + j)) for j in range(k, k + 10)]) for n in range(1000)])
-    assert (head.memory - before) / 1000 < 2500
+ODD = st.sampled_from(
+    [math.nan, STALE, -0.0, math.inf, -math.inf, 5e-324, 1e308, 2.0**52, -(2.0**60), 0.1 + 0.2]
+)
+STRETCH = st.one_of(
+    st.tuples(st.just("ramp"), st.integers(-(10**12), 10**12), st.integers(-9, 5000), st.integers(0, 6)),
+    st.tuples(st.just("pages"), st.integers(0, 10**9), st.integers(0, 50), st.just(0)),
+    st.tuples(st.just("same"), st.floats(), st.just(0), st.just(0)),
+    st.tuples(st.just("noise"), st.integers(1, 2**31), st.just(0), st.just(0)),
+    st.tuples(st.just("odd"), ODD, st.integers(1, 9), st.just(0)),
+)
+
+
+def stretch(kind, a, b, c, n):
+    chance = np.random.default_rng(abs(hash((a, b, c))) % 2**32)
+    if kind == "ramp":
+        return (a + np.cumsum(b + chance.integers(0, 3, n))) / 10.0**c
+    if kind == "pages":
+        return (a + np.cumsum(chance.integers(-b - 1, b + 1, n))) * 4096.0
+    if kind == "same":
+        return np.full(n, a)
+    if kind == "noise":
+        return chance.normal(0, a, n)
+    values = np.round(chance.normal(50, 10, n), 1)
+    values[chance.integers(0, n, b)] = a
+    return values
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.tuples(STRETCH, st.integers(1, 60), st.integers(0, 3)), min_size=1, max_size=8),
+    st.integers(0, 3),
+)
+def test_a_stack_gives_every_bit_back(stretches, others):
+    """Values of many kinds after each other, with gaps in time while others go on."""
+    head, at, expected = Head(), 0, []
+    for (kind, a, b, c), n, gap in stretches:
+        values = stretch(kind, a, b, c, n)
+        for value in values.tolist():
+            for other in range(others):
+                put(head, [(1 + other, [(at + 15 * k, 0.5) for k in range(gap + 1)])])
+            at += 15 * gap
+            put(head, [(0, [(at, value)])])
+            expected.append((at, struct.pack("<d", value)))
+            at += 15
+    ((times, values),) = read(head, [0])
+    assert list(zip(times, [struct.pack("<d", value) for value in values], strict=True)) == expected
+    middle = expected[len(expected) // 2][0]
+    for span in ((middle, LAST), (FIRST, middle), (middle - 60, middle + 60)):
+        ((times, values),) = read(head, [0], *span)
+        got = list(zip(times, [struct.pack("<d", v) for v in values], strict=True))
+        assert [one for one in got if span[0] <= one[0] <= span[1]] == [
+            one for one in expected if span[0] <= one[0] <= span[1]
+        ]
+
+
+def test_times_are_shared_by_what_is_scraped_together():
+    together, apart = Head(), Head()
+    for head, step in ((together, 0), (apart, 1)):
+        head.reserve(200)
+        for k in range(480):
+            put(
+                head,
+                [(n, [(15_000 * k + (n * step * 77 + step * k * (n % 5)) % 1000, 1.0)]) for n in range(200)],
+            )
+    assert together.memory / 200 < 300 and apart.memory / 200 > 1500
 
 
 def test_the_next_head_knows_where_series_stood():

@@ -40,7 +40,13 @@ _LARGEST = cython.declare(cython.double, 4503599627370496.0)  # 2^52: rounding b
 
 @cython.cfunc
 @cython.nogil
-@cython.inline
+@cython.exceptval(check=False)
+def power_of(scale: cython.int) -> cython.double:
+    return _POWERS[scale]
+
+
+@cython.cfunc
+@cython.nogil
 @cython.exceptval(check=False)
 def exact(v: cython.double, scale: cython.int, out: cython.p_longlong) -> cython.bint:
     """Whether `v` is out / 10^scale, to the bit; -0.0 is not."""

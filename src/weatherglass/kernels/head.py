@@ -1,57 +1,192 @@
 # cython: boundscheck=False, wraparound=False, cdivision=True
 # distutils: extra_compile_args = -O3 -fno-strict-aliasing
-"""The head: one tenant's newest samples in memory, compressed as they age.
+"""The head: one tenant's newest samples in memory, compressed as they come.
 
-Each series has an open row of at most 64 samples; a full row becomes a part (two codec chunks in one
-allocation, `kernels.codec`), so that a series at rest weighs about its bytes on disk. A sample not newer than
-the series' newest goes to the series' late list, in order of arrival; whoever reads sorts it in, last one wins.
-Not here: locking (the owner holds a lock around every call), labels, files.
+A series has an open row of at most 16 values; a full row is pushed as a *block* onto the series' stack of bytes,
+which lies in slabs of 64. Stacks are read from the newest sample back, so that who asks for the last minutes
+decodes the last minutes. Times are shared: a *stream* is the times of a scrape, a series holds its place in it.
+
+On a stack, oldest first, what belongs to a block before its mark (one byte):
+- 0…57 FLAT + width: zigzag differences of the values' integers at the row's scale, bit-packed;
+- 58…115 STEEP + width: the same of second differences. With bit 7 of either a shift u8 stands before the mark;
+- CONSTANT: bits u64; PLANES: first bits u64, byte planes low…high of each value xor the one before, low << 4 | high;
+- COUNT: u8, the block below has so many values and not 16;
+- ODD: bits u64 of each value that no integer gives (NaN, the stale marker, -0.0, infinities), positions u16;
+- STATE: what the row's integer, difference and scale were before; JUMP: in which stream it stood, and where.
+
+A sample not newer than the series' newest goes to the series' late list, in order of arrival; whoever reads sorts
+it in, last one wins. Not here: locking (the owner holds a lock around every call), labels, files.
 """
 
 import cython
 import numpy as np
-from cython.cimports.libc.stdlib import free, malloc, realloc
+from cython.cimports.libc.stdlib import calloc, free, malloc, realloc
 from cython.cimports.libc.string import memcpy, memset
-from cython.cimports.weatherglass.kernels.codec import (
-    get_times,
-    get_values,
-    put_times,
-    put_values,
-)
+from cython.cimports.weatherglass.kernels.codec import exact, power_of
+from cython.cimports.weatherglass.kernels.packing import fold, unfold, width_of
 
 from weatherglass.base.errors import Corrupt
 
-ROW = cython.declare(cython.int, 64)
+ROW = cython.declare(cython.int, 16)
+STEEP = cython.declare(cython.int, 58)
+CONSTANT = cython.declare(cython.int, 116)
+PLANES = cython.declare(cython.int, 117)
+COUNT = cython.declare(cython.int, 118)
+ODD = cython.declare(cython.int, 119)
+STATE = cython.declare(cython.int, 120)
+JUMP = cython.declare(cython.int, 121)
+SHIFTED = cython.declare(cython.int, 128)
+
+_TOP_SCALE = cython.declare(cython.int, 12)
+_WIDEST = cython.declare(cython.int, 57)
+_NOWHERE = cython.declare(cython.uint, 0xFFFFFFFF)
+_OLDEST = cython.declare(cython.longlong, -0x7FFFFFFFFFFFFFFF)
+_SLAB = cython.declare(cython.int, 60)  # bytes of one slab that carry something
+_CHUNK_SLABS = cython.declare(
+    cython.int, 16384
+)  # 1 MiB: what malloc gives back to the system when it is freed
+_MEMORY_MS = cython.declare(cython.longlong, 86_400_000)  # how long a series that sends nothing is remembered
+_RECENT = cython.declare(cython.int, 4096)
+_SPAN = cython.declare(cython.longlong, 0xFFFFFFFF)
 
 Row = cython.struct(
-    data=cython.p_longlong,  # `room` times, then `room` values
-    parts=cython.p_void,
-    tail=cython.p_void,
-    late=cython.p_longlong,  # (time, value) pairs
     last=cython.longlong,
-    n=cython.int,
-    room=cython.int,
-    late_n=cython.int,
-    late_room=cython.int,
+    integer=cython.longlong,  # of the newest value on the stack
+    difference=cython.longlong,  # the last one that a STEEP block ended with
+    late=cython.p_void,
+    stream=cython.uint,
+    place=cython.uint,  # where in the stream the next sample belongs
+    tail=cython.uint,  # the newest slab, 0 for none
+    number=cython.uint,
+    count=cython.uint,  # values on the stack
+    run=cython.uint,  # where it came into this stream
+    slabs=cython.uint,
+    used=cython.uchar,  # bytes of the newest slab
+    n=cython.uchar,  # open values
+    scale=cython.uchar,
+    spare=cython.uchar,
 )
 
-Part = cython.struct(
-    next=cython.p_void,
-    first=cython.longlong,
-    last=cython.longlong,
-    n=cython.int,
-    times_size=cython.int,
-    values_size=cython.int,
-    spare=cython.int,
+Slab = cython.struct(below=cython.uint, data=cython.uchar[60])
+
+Late = cython.struct(n=cython.int, room=cython.int)  # (time, value) pairs follow
+
+Stream = cython.struct(
+    base=cython.longlong,
+    at=cython.p_uint,  # ms since base, ascending
+    n=cython.uint,
+    room=cython.uint,
 )
+
+Recent = cython.struct(time=cython.longlong, stream=cython.uint, place=cython.uint)
+
+Cursor = cython.struct(
+    slab=cython.uint,  # the next one to take
+    left=cython.uint,  # bytes of it
+    low=cython.Py_ssize_t,  # what is in `bytes` begins here
+    top=cython.Py_ssize_t,  # and is unread up to here
+    bytes=cython.p_uchar,
+    room=cython.Py_ssize_t,
+)
+
+
+@cython.cfunc
+@cython.nogil
+@cython.inline
+@cython.exceptval(check=False)
+def bits_of(v: cython.p_double) -> cython.ulonglong:
+    x: cython.ulonglong = 0
+    memcpy(cython.address(x), v, 8)
+    return x
+
+
+@cython.cfunc
+@cython.nogil
+@cython.inline
+@cython.exceptval(check=False)
+def slot_of(t: cython.longlong) -> cython.ulonglong:
+    """Where a time is noted among the recent ones."""
+    odd: cython.ulonglong = 0x1E3779B97F4A7C15
+    return (cython.cast(cython.ulonglong, t) * odd) >> 52
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def pack_bits(z: cython.p_ulonglong, n: cython.int, width: cython.int, out: cython.p_uchar) -> cython.int:
+    """ceil(n x width / 8) bytes, lowest bit first; width <= 57."""
+    hold: cython.ulonglong = 0
+    held: cython.int = 0
+    used: cython.int = 0
+    k: cython.int
+    for k in range(n):
+        hold |= z[k] << held
+        held += width
+        while held >= 8:
+            out[used] = cython.cast(cython.uchar, hold & 255)
+            used += 1
+            hold >>= 8
+            held -= 8
+    if held:
+        out[used] = cython.cast(cython.uchar, hold & 255)
+        used += 1
+    return used
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def unpack_bits(p: cython.p_uchar, n: cython.int, width: cython.int, z: cython.p_ulonglong) -> cython.void:
+    hold: cython.ulonglong = 0
+    held: cython.int = 0
+    used: cython.int = 0
+    k: cython.int
+    one: cython.ulonglong = 1
+    mask: cython.ulonglong = (one << width) - 1
+    for k in range(n):
+        while held < width:
+            hold |= cython.cast(cython.ulonglong, p[used]) << held
+            used += 1
+            held += 8
+        z[k] = hold & mask
+        hold >>= width
+        held -= width
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def before(
+    stream: cython.pointer(Stream), t: cython.longlong, low: cython.uint, high: cython.uint
+) -> cython.uint:
+    """The first place from `low` on, up to `high`, that is not before `t`."""
+    middle: cython.uint
+    while low < high:
+        middle = (low + high) >> 1
+        if stream.base + stream.at[middle] < t:
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 @cython.cclass
 class Head:
     """Rows by series number. `before` hands on where each series stood, so that late samples are told as such."""
 
-    rows: cython.pointer(Row)
+    slots: cython.p_uint  # number → 1 + its row
     size: cython.Py_ssize_t
+    rows: cython.pointer(Row)
+    open: cython.p_double  # ROW of each row
+    used_rows: cython.Py_ssize_t
+    room_rows: cython.Py_ssize_t
+    chunks: cython.pp_void
+    chunk_count: cython.Py_ssize_t
+    next_slab: cython.uint
+    streams: cython.pointer(Stream)
+    stream_count: cython.Py_ssize_t
+    stream_room: cython.Py_ssize_t
+    recent: cython.pointer(Recent)
     series = cython.declare(cython.longlong, visibility="readonly")
     samples = cython.declare(cython.longlong, visibility="readonly")
     memory = cython.declare(cython.longlong, visibility="readonly")
@@ -61,118 +196,467 @@ class Head:
     def __cinit__(self, before=None):
         other: Head
         k: cython.Py_ssize_t
+        row: cython.pointer(Row)
         self.first_ms = 0x7FFFFFFFFFFFFFFF
         self.last_ms = -0x7FFFFFFFFFFFFFFF
+        self.next_slab = 1
+        self.recent = cython.cast(cython.pointer(Recent), calloc(_RECENT, cython.sizeof(Recent)))
+        if self.recent == cython.NULL:
+            raise MemoryError
+        for k in range(_RECENT):
+            self.recent[k].stream = _NOWHERE
         self.reserve(64)
         if before is not None:
             other = before
             self.reserve(other.size)
-            for k in range(other.size):
-                self.rows[k].last = other.rows[k].last
+            for k in range(other.used_rows):
+                row = other.rows + k
+                if row.n or row.count or row.late != cython.NULL or row.last > other.last_ms - _MEMORY_MS:
+                    if self.enter(row.number) == cython.NULL:
+                        raise MemoryError
+                    self.rows[self.used_rows - 1].last = row.last
 
     def __dealloc__(self):
         k: cython.Py_ssize_t
-        part: cython.p_void
-        following: cython.p_void
-        for k in range(self.size):
-            free(self.rows[k].data)
+        for k in range(self.used_rows):
             free(self.rows[k].late)
-            part = self.rows[k].parts
-            while part != cython.NULL:
-                following = cython.cast(cython.pointer(Part), part).next
-                free(part)
-                part = following
+        for k in range(self.chunk_count):
+            free(self.chunks[k])
+        for k in range(self.stream_count):
+            free(self.streams[k].at)
+        free(self.slots)
         free(self.rows)
+        free(self.open)
+        free(self.chunks)
+        free(self.streams)
+        free(self.recent)
 
     def reserve(self, size: cython.Py_ssize_t):
         """Room for series numbers below `size`."""
-        k: cython.Py_ssize_t
-        rows: cython.p_void
+        slots: cython.p_void
         if size <= self.size:
             return
-        if size < self.size * 2:
-            size = self.size * 2
-        rows = realloc(self.rows, size * cython.sizeof(Row))
-        if rows == cython.NULL:
+        if size < self.size + self.size // 4:
+            size = self.size + self.size // 4
+        slots = realloc(self.slots, size * 4)
+        if slots == cython.NULL:
             raise MemoryError
-        self.rows = cython.cast(cython.pointer(Row), rows)
-        memset(self.rows + self.size, 0, (size - self.size) * cython.sizeof(Row))
-        for k in range(self.size, size):
-            self.rows[k].last = -0x7FFFFFFFFFFFFFFF
-        self.memory += (size - self.size) * cython.sizeof(Row)
+        self.slots = cython.cast(cython.p_uint, slots)
+        memset(self.slots + self.size, 0, (size - self.size) * 4)
+        self.memory += (size - self.size) * 4
         self.size = size
 
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def freeze(self, row: cython.pointer(Row)) -> cython.int:
-        """The open row becomes a part; -1 without memory."""
-        out = cython.declare(cython.uchar[1400])
-        work = cython.declare(cython.longlong[128])
-        times_size: cython.Py_ssize_t
-        values_size: cython.Py_ssize_t
-        part: cython.pointer(Part)
-        times_size = put_times(row.data, row.n, out, work)
-        values_size = put_values(
-            cython.cast(cython.p_double, row.data + row.room), row.n, out + times_size, work
-        )
-        part = cython.cast(cython.pointer(Part), malloc(cython.sizeof(Part) + times_size + values_size))
-        if part == cython.NULL:
-            return -1
-        memcpy(cython.cast(cython.p_uchar, part) + cython.sizeof(Part), out, times_size + values_size)
-        part.next = cython.NULL
-        part.first = row.data[0]
-        part.last = row.data[row.n - 1]
-        part.n = row.n
-        part.times_size = cython.cast(cython.int, times_size)
-        part.values_size = cython.cast(cython.int, values_size)
-        if row.tail == cython.NULL:
-            row.parts = part
+    def enter(self, number: cython.uint) -> cython.pointer(Row):
+        """A row for a number that has none; NULL without memory."""
+        room: cython.Py_ssize_t
+        rows: cython.p_void
+        row: cython.pointer(Row)
+        if self.used_rows == self.room_rows:
+            room = self.room_rows * 2 if self.room_rows else 64
+            rows = realloc(self.rows, room * cython.sizeof(Row))
+            if rows == cython.NULL:
+                return cython.NULL
+            self.rows = cython.cast(cython.pointer(Row), rows)
+            rows = realloc(self.open, room * ROW * 8)
+            if rows == cython.NULL:
+                return cython.NULL
+            self.open = cython.cast(cython.p_double, rows)
+            self.room_rows = room
+        row = self.rows + self.used_rows
+        memset(row, 0, cython.sizeof(Row))
+        row.last = _OLDEST
+        row.stream = _NOWHERE
+        row.number = number
+        self.used_rows += 1
+        self.slots[number] = cython.cast(cython.uint, self.used_rows)
+        self.memory += cython.sizeof(Row) + ROW * 8
+        return row
+
+    # --- stacks of bytes ---------------------------------------------------------------------------------
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.inline
+    @cython.exceptval(check=False)
+    def slab(self, number: cython.uint) -> cython.pointer(Slab):
+        return cython.cast(cython.pointer(Slab), self.chunks[number // _CHUNK_SLABS]) + number % _CHUNK_SLABS
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def push(self, row: cython.pointer(Row), p: cython.p_uchar, n: cython.int) -> cython.int:
+        """-1 without memory."""
+        piece: cython.int
+        chunks: cython.p_void
+        while n:
+            if row.tail == 0 or row.used == _SLAB:
+                if self.next_slab // cython.cast(cython.uint, _CHUNK_SLABS) >= self.chunk_count:
+                    chunks = realloc(self.chunks, (self.chunk_count + 1) * cython.sizeof(cython.p_void))
+                    if chunks == cython.NULL:
+                        return -1
+                    self.chunks = cython.cast(cython.pp_void, chunks)
+                    self.chunks[self.chunk_count] = malloc(_CHUNK_SLABS * cython.sizeof(Slab))
+                    if self.chunks[self.chunk_count] == cython.NULL:
+                        return -1
+                    self.chunk_count += 1
+                self.slab(self.next_slab).below = row.tail
+                row.tail = self.next_slab
+                row.used = 0
+                row.slabs += 1
+                self.next_slab += 1
+                self.memory += cython.sizeof(Slab)
+            piece = _SLAB - row.used
+            if piece > n:
+                piece = n
+            memcpy(cython.address(self.slab(row.tail).data[row.used]), p, piece)
+            row.used += piece
+            p += piece
+            n -= piece
+        return 0
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.inline
+    @cython.exceptval(check=False)
+    def pull(self, cursor: cython.pointer(Cursor), n: cython.Py_ssize_t) -> cython.p_uchar:
+        """The newest `n` bytes not yet pulled, or NULL where there are not so many."""
+        slab: cython.pointer(Slab)
+        while cursor.top - cursor.low < n:
+            if cursor.slab == 0:
+                return cython.NULL
+            slab = self.slab(cursor.slab)
+            cursor.low -= cursor.left
+            memcpy(cursor.bytes + cursor.low, cython.address(slab.data[0]), cursor.left)
+            cursor.slab = slab.below
+            cursor.left = _SLAB
+        cursor.top -= n
+        return cursor.bytes + cursor.top
+
+    # --- writing -----------------------------------------------------------------------------------------
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def flush(self, row: cython.pointer(Row), v: cython.p_double) -> cython.int:
+        """The open row becomes a block; -1 without memory."""
+        out = cython.declare(cython.uchar[320])
+        z = cython.declare(cython.longlong[16])
+        d = cython.declare(cython.longlong[16])
+        folded = cython.declare(cython.ulonglong[16])
+        odd = cython.declare(cython.int[16])
+        n: cython.int = row.n
+        k: cython.int
+        odds: cython.int = 0
+        used: cython.int = 0
+        scale: cython.int = row.scale
+        trial: cython.int
+        start: cython.int = -1
+        i: cython.longlong = 0
+        one: cython.ulonglong = 1
+        every: cython.ulonglong = 0
+        low: cython.ulonglong = 0
+        every2: cython.ulonglong = 0
+        first2: cython.ulonglong = 0
+        width: cython.int
+        shift: cython.int = 0
+        steep: cython.bint = False
+        marks: cython.uint = 0
+        same: cython.bint = True
+        x: cython.ulonglong = bits_of(v)
+        for k in range(1, n):
+            if bits_of(v + k) != x:
+                same = False
+                break
+        if same and not exact(v[0], scale, cython.address(i)):
+            trial = scale + 1
+            while trial <= _TOP_SCALE and not exact(v[0], trial, cython.address(i)):
+                trial += 1
+            if trial > _TOP_SCALE:
+                memcpy(out, v, 8)
+                out[8] = cython.cast(cython.uchar, CONSTANT)
+                return self.close(row, out, 9, n)
+        k = 0
+        while k < n:
+            if exact(v[k], scale, cython.address(i)):
+                z[k] = i
+                if start < 0:
+                    start = k
+            else:
+                trial = scale + 1
+                while trial <= _TOP_SCALE and not exact(v[k], trial, cython.address(i)):
+                    trial += 1
+                if trial <= _TOP_SCALE:
+                    # One that is exact at a scale is so at the next, but where it grows too large: begin again.
+                    scale = trial
+                    k = 0
+                    odds = 0
+                    start = -1
+                    continue
+                odd[odds] = k
+                odds += 1
+                z[k] = z[k - 1] if k and start >= 0 else 0
+                if odds > 5:
+                    return self.planes(row, v, n)
+            k += 1
+        if start < 0:
+            return self.planes(row, v, n)
+        for k in range(start):  # those in front take the first real value, so that they cost no bits
+            z[k] = z[start]
+        if row.count == 0:  # nobody reads below the first block: its state needs no mark
+            row.integer = z[0]
+            row.difference = 0
+            row.scale = scale
+        elif scale != row.scale:
+            memcpy(out, cython.address(row.integer), 8)
+            memcpy(out + 8, cython.address(row.difference), 8)
+            out[16] = row.scale
+            out[17] = cython.cast(cython.uchar, STATE)
+            used = 18
+            row.integer = z[0]
+            row.scale = scale
+        i = row.integer
+        for k in range(n):
+            d[k] = z[k] - i
+            i = z[k]
+            every |= fold(d[k])
+            low |= cython.cast(cython.ulonglong, d[k])
+            if k:
+                every2 |= fold(d[k] - d[k - 1])
+        width = width_of(every)
+        if low:
+            while not low & 1:  # multiples of a power of two: pages, sectors
+                low >>= 1
+                shift += 1
+        if shift < 3:
+            shift = 0
+        width -= shift
+        if width > 1 and n > 2:
+            first2 = fold(d[0] - row.difference)
+            if width_of(every2 | first2) < width:
+                steep = True
+                every2 |= first2
+            elif (width - width_of(every2)) * n > 160:
+                steep = True
+                memcpy(out + used, cython.address(row.integer), 8)
+                memcpy(out + used + 8, cython.address(row.difference), 8)
+                out[used + 16] = row.scale
+                out[used + 17] = cython.cast(cython.uchar, STATE)
+                used += 18
+                row.difference = d[0]
+        if steep:
+            width = width_of(every2)
+            shift = 0
+            i = row.difference
+            for k in range(n):
+                folded[k] = fold(d[k] - i)
+                i = d[k]
         else:
-            cython.cast(cython.pointer(Part), row.tail).next = part
-        row.tail = part
+            for k in range(n):
+                folded[k] = fold(d[k] >> shift)
+        if width > _WIDEST:
+            # The state has moved for nothing, but a mark that tells of it stands below.
+            if used and self.push(row, out, used) < 0:
+                return -1
+            return self.planes(row, v, n)
+        row.integer = z[n - 1]
+        if steep:
+            row.difference = d[n - 1]
+        used += pack_bits(folded, n, width, out + used)
+        if shift:
+            out[used] = shift
+            used += 1
+        out[used] = width + (STEEP if steep else 0) + (SHIFTED if shift else 0)
+        used += 1
+        if odds:
+            for k in range(odds):
+                memcpy(out + used, v + odd[k], 8)
+                used += 8
+                marks |= cython.cast(cython.uint, one << odd[k])
+            out[used] = marks & 255
+            out[used + 1] = marks >> 8
+            out[used + 2] = cython.cast(cython.uchar, ODD)
+            used += 3
+        return self.close(row, out, used, n)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def planes(self, row: cython.pointer(Row), v: cython.p_double, n: cython.int) -> cython.int:
+        out = cython.declare(cython.uchar[160])
+        every: cython.ulonglong = 0
+        one: cython.ulonglong = 255
+        low: cython.int = 0
+        high: cython.int = 7
+        k: cython.int
+        plane: cython.int
+        used: cython.int = 8
+        for k in range(1, n):
+            every |= bits_of(v + k) ^ bits_of(v + k - 1)
+        while low < 7 and not (every & (one << (8 * low))):
+            low += 1
+        while high > low and not (every & (one << (8 * high))):
+            high -= 1
+        memcpy(out, v, 8)
+        for plane in range(low, high + 1):
+            for k in range(1, n):
+                out[used] = cython.cast(
+                    cython.uchar, ((bits_of(v + k) ^ bits_of(v + k - 1)) >> (8 * plane)) & 255
+                )
+                used += 1
+        out[used] = low << 4 | high
+        out[used + 1] = cython.cast(cython.uchar, PLANES)
+        return self.close(row, out, used + 2, n)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.inline
+    @cython.exceptval(check=False)
+    def close(
+        self, row: cython.pointer(Row), out: cython.p_uchar, used: cython.int, n: cython.int
+    ) -> cython.int:
+        if n != ROW:
+            out[used] = n
+            out[used + 1] = cython.cast(cython.uchar, COUNT)
+            used += 2
+        if self.push(row, out, used) < 0:
+            return -1
+        row.count += n
         row.n = 0
-        self.memory += cython.sizeof(Part) + times_size + values_size + 16
         return 0
 
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def widen(self, row: cython.pointer(Row)) -> cython.int:
-        """A bigger open row, or a frozen one; -1 without memory."""
-        room: cython.int = row.room * 2 if row.room else 8
-        data: cython.p_longlong
-        if row.room >= ROW:
-            return self.freeze(row)
-        data = cython.cast(cython.p_longlong, malloc(room * 16))
-        if data == cython.NULL:
-            return -1
-        if row.n:
-            memcpy(data, row.data, row.n * 8)
-            memcpy(data + room, row.data + row.room, row.n * 8)
-        free(row.data)
-        self.memory += (room - row.room) * 16
-        row.data = data
-        row.room = room
+    def move(self, row: cython.pointer(Row), t: cython.longlong) -> cython.int:
+        """Puts the row where `t` is in a stream: a little ahead in its own, in one that had it lately, or in a new
+        one. -1 without memory."""
+        stream: cython.uint = _NOWHERE
+        place: cython.uint = 0
+        k: cython.uint
+        room: cython.Py_ssize_t
+        one: cython.pointer(Stream)
+        grown: cython.p_void
+        out = cython.declare(cython.uchar[9])
+        recent: cython.pointer(Recent) = self.recent + slot_of(t)
+        if row.stream != _NOWHERE:
+            one = self.streams + row.stream
+            for k in range(row.place + 1, row.place + 9):
+                if k < one.n and one.base + one.at[k] == t:
+                    stream = row.stream
+                    place = k
+                    break
+        if stream == _NOWHERE and recent.stream != _NOWHERE and recent.time == t:
+            stream = recent.stream
+            place = recent.place
+        if stream == _NOWHERE:
+            if self.stream_count == self.stream_room:
+                room = self.stream_room * 2 if self.stream_room else 16
+                grown = realloc(self.streams, room * cython.sizeof(Stream))
+                if grown == cython.NULL:
+                    return -1
+                self.streams = cython.cast(cython.pointer(Stream), grown)
+                self.stream_room = room
+            one = self.streams + self.stream_count
+            one.base = t
+            one.at = cython.NULL
+            one.n = 0
+            one.room = 0
+            stream = cython.cast(cython.uint, self.stream_count)
+            self.stream_count += 1
+            self.memory += cython.sizeof(Stream)
+            if self.extend(one, t) < 0:
+                return -1
+            recent.time = t
+            recent.stream = stream
+            recent.place = 0
+        if row.n or row.count:
+            if row.n and self.flush(row, self.open + (row - self.rows) * ROW) < 0:
+                return -1
+            memcpy(out, cython.address(row.stream), 4)
+            memcpy(out + 4, cython.address(row.place), 4)
+            out[8] = cython.cast(cython.uchar, JUMP)
+            if self.push(row, out, 9) < 0:
+                return -1
+        row.stream = stream
+        row.place = place
+        row.run = place
         return 0
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def extend(self, stream: cython.pointer(Stream), t: cython.longlong) -> cython.int:
+        room: cython.uint
+        at: cython.p_void
+        if stream.n == stream.room:
+            room = stream.room + stream.room // 2 if stream.room else 16
+            at = realloc(stream.at, room * 4)
+            if at == cython.NULL:
+                return -1
+            self.memory += (room - stream.room) * 4
+            stream.at = cython.cast(cython.p_uint, at)
+            stream.room = room
+        stream.at[stream.n] = cython.cast(cython.uint, t - stream.base)
+        stream.n += 1
+        return 0
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.inline
+    @cython.exceptval(check=False)
+    def stands(self, row: cython.pointer(Row), t: cython.longlong) -> cython.int:
+        """Whether `t` is the time at the row's place, writing it there where the stream ends; -1 without memory."""
+        stream: cython.pointer(Stream)
+        if row.stream == _NOWHERE:
+            return 0
+        stream = self.streams + row.stream
+        if row.place < stream.n:
+            return stream.base + stream.at[row.place] == t
+        if t - stream.base > _SPAN:
+            return 0
+        if self.extend(stream, t) < 0:
+            return -1
+        self.note(t, row.stream, row.place)
+        return 1
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.inline
+    @cython.exceptval(check=False)
+    def note(self, t: cython.longlong, stream: cython.uint, place: cython.uint) -> cython.void:
+        recent: cython.pointer(Recent) = self.recent + slot_of(t)
+        recent.time = t
+        recent.stream = stream
+        recent.place = place
 
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
     def put_late(self, row: cython.pointer(Row), time: cython.longlong, value: cython.p_double) -> cython.int:
+        late: cython.pointer(Late) = cython.cast(cython.pointer(Late), row.late)
+        grown: cython.p_void
+        pairs: cython.p_longlong
         room: cython.int
-        late: cython.p_void
-        if row.late_n == row.late_room:
-            room = row.late_room * 2 if row.late_room else 4
-            late = realloc(row.late, room * 16)
-            if late == cython.NULL:
+        if late == cython.NULL or late.n == late.room:
+            room = late.room * 2 if late != cython.NULL else 4
+            grown = realloc(late, cython.sizeof(Late) + room * 16)
+            if grown == cython.NULL:
                 return -1
-            self.memory += (room - row.late_room) * 16
-            row.late = cython.cast(cython.p_longlong, late)
-            row.late_room = room
-        row.late[2 * row.late_n] = time
-        memcpy(row.late + 2 * row.late_n + 1, value, 8)
-        row.late_n += 1
+            if late == cython.NULL:
+                cython.cast(cython.pointer(Late), grown).n = 0
+                self.memory += cython.sizeof(Late) + room * 16
+            else:
+                self.memory += room * 8
+            late = cython.cast(cython.pointer(Late), grown)
+            late.room = room
+            row.late = grown
+        pairs = cython.cast(cython.p_longlong, late + 1) + 2 * late.n
+        pairs[0] = time
+        memcpy(pairs + 1, value, 8)
+        late.n += 1
         return 0
 
     def append(
@@ -191,8 +675,10 @@ class Head:
         late: cython.Py_ssize_t = 0
         bad: cython.int = 0
         row: cython.pointer(Row)
+        open: cython.p_double
         t: cython.longlong
         value: cython.double
+        there: cython.int
         total: cython.Py_ssize_t = 0
         for k in range(numbers.shape[0]):
             if not 0 <= numbers[k] < self.size:
@@ -202,33 +688,47 @@ class Head:
             raise IndexError("columns of different lengths")
         with cython.nogil:
             for k in range(numbers.shape[0]):
-                row = self.rows + numbers[k]
                 end += counts[k]
-                if at < end and not row.n and row.parts == cython.NULL and not row.late_n:
+                if at == end:
+                    continue
+                if self.slots[numbers[k]]:
+                    row = self.rows + (self.slots[numbers[k]] - 1)
+                else:
+                    row = self.enter(cython.cast(cython.uint, numbers[k]))
+                    if row == cython.NULL:
+                        bad = -1
+                        break
+                open = self.open + (row - self.rows) * ROW
+                if not row.n and not row.count and row.late == cython.NULL:
                     self.series += 1
                 while at < end:
                     t = times[at]
                     value = values[at]
                     if t > row.last:
-                        if row.n == row.room:
-                            bad |= self.widen(row)
-                            if bad:
-                                break
-                        row.data[row.n] = t
-                        cython.cast(cython.p_double, row.data + row.room)[row.n] = value
+                        there = self.stands(row, t)
+                        if there <= 0 and (there < 0 or self.move(row, t) < 0):
+                            bad = -1
+                            break
+                        if row.n == ROW and self.flush(row, open) < 0:
+                            bad = -1
+                            break
+                        open[row.n] = value
                         row.n += 1
+                        row.place += 1
                         row.last = t
                         if t > self.last_ms:
                             self.last_ms = t
                     elif t == row.last and row.n:
-                        cython.cast(cython.p_double, row.data + row.room)[row.n - 1] = value
+                        open[row.n - 1] = value
                         duplicates += 1
                     else:
                         if t == row.last:
                             duplicates += 1
                         else:
                             late += 1
-                        bad |= self.put_late(row, t, cython.address(value))
+                        if self.put_late(row, t, cython.address(value)) < 0:
+                            bad = -1
+                            break
                         if t > self.last_ms:
                             self.last_ms = t
                     if t < self.first_ms:
@@ -241,17 +741,53 @@ class Head:
             raise MemoryError
         return at, duplicates, late
 
+    # --- reading -----------------------------------------------------------------------------------------
+
     def active(self) -> object:
-        """int64: the numbers of the series that have samples here."""
-        found = np.empty(self.size + 1, np.int64)
+        """int64: the numbers of the series that have samples here, ascending."""
+        found = np.empty(self.used_rows + 1, np.int64)
         out: cython.longlong[::1] = found
         k: cython.Py_ssize_t
         n: cython.Py_ssize_t = 0
-        for k in range(self.size):
-            if self.rows[k].n or self.rows[k].parts != cython.NULL or self.rows[k].late_n:
-                out[n] = k
+        for k in range(self.used_rows):
+            if self.rows[k].n or self.rows[k].count or self.rows[k].late != cython.NULL:
+                out[n] = self.rows[k].number
                 n += 1
-        return found[:n]
+        found = found[:n]
+        found.sort()
+        return found
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def wanted(
+        self,
+        row: cython.pointer(Row),
+        start: cython.longlong,
+        end: cython.longlong,
+        newer: cython.p_uint,
+    ) -> cython.Py_ssize_t:
+        """How many samples, late ones apart, are read for a span, and how many *newer* ones are passed over."""
+        stream: cython.pointer(Stream)
+        total: cython.uint = row.count + row.n
+        first: cython.uint
+        behind: cython.uint
+        newer[0] = 0
+        if total == 0 or row.last < start:
+            return 0
+        stream = self.streams + row.stream
+        first = row.run
+        if row.place - first != total and stream.base + stream.at[first] > start:
+            return total  # some of it stood in another stream: all of it is read
+        if stream.base + stream.at[first] > end:
+            return 0
+        behind = row.place
+        if row.last > end:
+            behind = before(stream, end + 1, first, behind)
+        if stream.base + stream.at[first] < start:
+            first = before(stream, start, first, behind)
+        newer[0] = row.place - behind
+        return behind - first
 
     def sizes(
         self,
@@ -259,26 +795,254 @@ class Head:
         start: cython.longlong,
         end: cython.longlong,
     ) -> object:
-        """int64: how many samples `read` gives of each series for the span (whole parts; not yet cut to it)."""
+        """int64: how many samples `read` gives of each series for the span (not yet cut to it)."""
         found = np.zeros(numbers.shape[0], np.int64)
         out: cython.longlong[::1] = found
         k: cython.Py_ssize_t
         row: cython.pointer(Row)
-        part: cython.pointer(Part)
+        newer: cython.uint = 0
         with cython.nogil:
             for k in range(numbers.shape[0]):
-                if not 0 <= numbers[k] < self.size:
+                if not 0 <= numbers[k] < self.size or not self.slots[numbers[k]]:
                     continue
-                row = self.rows + numbers[k]
-                out[k] = row.late_n
-                part = cython.cast(cython.pointer(Part), row.parts)
-                while part != cython.NULL:
-                    if part.last >= start and part.first <= end:
-                        out[k] += part.n
-                    part = cython.cast(cython.pointer(Part), part.next)
-                if row.n and row.last >= start and row.data[0] <= end:
-                    out[k] += row.n
+                row = self.rows + (self.slots[numbers[k]] - 1)
+                out[k] = self.wanted(row, start, end, cython.address(newer))
+                if row.late != cython.NULL:
+                    out[k] += cython.cast(cython.pointer(Late), row.late).n
         return found
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def values_back(
+        self,
+        row: cython.pointer(Row),
+        newer: cython.uint,
+        keep: cython.Py_ssize_t,
+        times: cython.p_longlong,
+        values: cython.p_double,
+        cursor: cython.pointer(Cursor),
+    ) -> cython.int:
+        """`keep` samples of a row, the `newer` ones passed over, into columns that begin with the oldest of them; -1
+        for no memory, -2 where the bytes do not check out."""
+        stream: cython.uint = row.stream
+        place: cython.uint = row.place
+        integer: cython.longlong = row.integer
+        difference: cython.longlong = row.difference
+        scale: cython.int = row.scale
+        v = cython.declare(cython.double[16])
+        z = cython.declare(cython.ulonglong[16])
+        n: cython.int
+        k: cython.int
+        low: cython.int
+        high: cython.int
+        plane: cython.int
+        mark: cython.int
+        shift: cython.int
+        width: cython.int
+        size: cython.Py_ssize_t
+        marks: cython.uint
+        p: cython.p_uchar
+        odd = cython.declare(cython.uchar[128])
+        memcpy(v, self.open + (row - self.rows) * ROW, 8 * row.n)
+        if (
+            self.deal(
+                v,
+                row.n,
+                stream,
+                cython.address(place),
+                cython.address(newer),
+                cython.address(keep),
+                times,
+                values,
+            )
+            < 0
+        ):
+            return -2
+        if keep == 0:
+            return 0
+        size = cython.cast(cython.Py_ssize_t, row.slabs) * _SLAB
+        if cursor.room < size:
+            free(cursor.bytes)
+            cursor.bytes = cython.cast(cython.p_uchar, malloc(size))
+            cursor.room = size if cursor.bytes != cython.NULL else 0
+            if cursor.bytes == cython.NULL:
+                return -1
+        cursor.low = cursor.top = size
+        cursor.slab = row.tail
+        cursor.left = row.used
+        while keep > 0:
+            n = ROW
+            marks = 0
+            p = self.pull(cursor, 1)
+            if p == cython.NULL:
+                return -2
+            mark = p[0]
+            while COUNT <= mark <= JUMP:
+                if mark == COUNT:
+                    p = self.pull(cursor, 1)
+                    if p == cython.NULL or p[0] > ROW:
+                        return -2
+                    n = p[0]
+                elif mark == ODD:
+                    p = self.pull(cursor, 2)
+                    if p == cython.NULL:
+                        return -2
+                    marks = p[0] | p[1] << 8
+                    k = 0
+                    for low in range(16):
+                        k += (marks >> low) & 1
+                    p = self.pull(cursor, 8 * k)
+                    if p == cython.NULL:
+                        return -2
+                    memcpy(odd, p, 8 * k)
+                elif mark == STATE:
+                    p = self.pull(cursor, 17)
+                    if p == cython.NULL or p[16] > _TOP_SCALE:
+                        return -2
+                    memcpy(cython.address(integer), p, 8)
+                    memcpy(cython.address(difference), p + 8, 8)
+                    scale = p[16]
+                else:
+                    p = self.pull(cursor, 8)
+                    if p == cython.NULL:
+                        return -2
+                    memcpy(cython.address(stream), p, 4)
+                    memcpy(cython.address(place), p + 4, 4)
+                p = self.pull(cursor, 1)
+                if p == cython.NULL:
+                    return -2
+                mark = p[0]
+            if mark == CONSTANT:
+                p = self.pull(cursor, 8)
+                if p == cython.NULL:
+                    return -2
+                for k in range(n):
+                    memcpy(v + k, p, 8)
+            elif mark == PLANES:
+                p = self.pull(cursor, 1)
+                if p == cython.NULL:
+                    return -2
+                low = p[0] >> 4
+                high = p[0] & 15
+                if high > 7 or low > high:
+                    return -2
+                p = self.pull(cursor, 8 + (n - 1) * (high - low + 1))
+                if p == cython.NULL:
+                    return -2
+                memset(z, 0, 128)
+                memcpy(z, p, 8)
+                p += 8
+                for plane in range(low, high + 1):
+                    for k in range(1, n):
+                        z[k] |= cython.cast(cython.ulonglong, p[0]) << (8 * plane)
+                        p += 1
+                for k in range(1, n):
+                    z[k] ^= z[k - 1]
+                memcpy(v, z, 128)
+            else:
+                shift = 0
+                if mark & SHIFTED:
+                    p = self.pull(cursor, 1)
+                    if p == cython.NULL or p[0] > 63:
+                        return -2
+                    shift = p[0]
+                width = mark & 127
+                if width >= STEEP:
+                    width -= STEEP
+                if width > _WIDEST:
+                    return -2
+                p = self.pull(cursor, (n * width + 7) >> 3)
+                if p == cython.NULL:
+                    return -2
+                unpack_bits(p, n, width, z)
+                if mark & 127 >= STEEP:
+                    k = n - 1
+                    while k >= 0:
+                        v[k] = cython.cast(cython.double, integer)
+                        integer = cython.cast(
+                            cython.longlong,
+                            cython.cast(cython.ulonglong, integer)
+                            - cython.cast(cython.ulonglong, difference),
+                        )
+                        difference = cython.cast(
+                            cython.longlong, cython.cast(cython.ulonglong, difference) - unfold(z[k])
+                        )
+                        k -= 1
+                else:
+                    k = n - 1
+                    while k >= 0:
+                        v[k] = cython.cast(cython.double, integer)
+                        integer = cython.cast(
+                            cython.longlong,
+                            cython.cast(cython.ulonglong, integer) - (unfold(z[k]) << shift),
+                        )
+                        k -= 1
+                if scale:
+                    for k in range(n):
+                        v[k] /= power_of(scale)
+                if marks:
+                    low = 0
+                    for k in range(n):
+                        if (marks >> k) & 1:
+                            memcpy(v + k, odd + low, 8)
+                            low += 8
+            if (
+                self.deal(
+                    v,
+                    n,
+                    stream,
+                    cython.address(place),
+                    cython.address(newer),
+                    cython.address(keep),
+                    times,
+                    values,
+                )
+                < 0
+            ):
+                return -2
+        return 0
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.inline
+    @cython.exceptval(check=False)
+    def deal(
+        self,
+        v: cython.p_double,
+        n: cython.int,
+        number: cython.uint,
+        place: cython.p_uint,
+        newer: cython.p_uint,
+        keep: cython.p_Py_ssize_t,
+        times: cython.p_longlong,
+        values: cython.p_double,
+    ) -> cython.int:
+        """A block's samples to where they belong; -1 where the stream has not so many."""
+        k: cython.int
+        stream: cython.pointer(Stream)
+        if newer[0] >= cython.cast(cython.uint, n):
+            newer[0] -= n
+            place[0] -= n
+            return 0
+        n -= newer[0]
+        place[0] -= newer[0]
+        newer[0] = 0
+        k = n if n < keep[0] else cython.cast(cython.int, keep[0])
+        if k == 0:
+            return 0
+        place[0] -= k
+        keep[0] -= k
+        if number >= self.stream_count:
+            return -1
+        stream = self.streams + number
+        if place[0] > stream.n or stream.n - place[0] < cython.cast(cython.uint, k):
+            return -1
+        memcpy(values + keep[0], v + (n - k), 8 * k)
+        times += keep[0]
+        for n in range(k):
+            times[n] = stream.base + stream.at[place[0] + n]
+        return 0
 
     def read(
         self,
@@ -289,64 +1053,59 @@ class Head:
         times: cython.longlong[::1],
         values: cython.double[::1],
     ) -> object:
-        """Writes what `sizes` announced (same lock held) at each series' offset: parts, open row, late ones in
+        """Writes what `sizes` announced (same lock held) at each series' offset: ascending ones, then late ones in
         order of arrival. Raises IndexError where the room does not suffice."""
         k: cython.Py_ssize_t
         j: cython.int
+        n: cython.int
         at: cython.Py_ssize_t
+        keep: cython.Py_ssize_t
         room: cython.Py_ssize_t = min(times.shape[0], values.shape[0])
         row: cython.pointer(Row)
-        part: cython.pointer(Part)
-        p: cython.p_uchar
+        pairs: cython.p_longlong
+        cursor = cython.declare(Cursor)
+        newer: cython.uint = 0
         bad: cython.int = 0
         if offsets.shape[0] < numbers.shape[0]:
             raise IndexError("columns of different lengths")
         if not room:
             return
+        cursor.bytes = cython.NULL
+        cursor.room = 0
         with cython.nogil:
             for k in range(numbers.shape[0]):
-                if not 0 <= numbers[k] < self.size:
+                if not 0 <= numbers[k] < self.size or not self.slots[numbers[k]]:
                     continue
-                row = self.rows + numbers[k]
+                row = self.rows + (self.slots[numbers[k]] - 1)
                 at = offsets[k]
-                part = cython.cast(cython.pointer(Part), row.parts)
-                while part != cython.NULL:
-                    if part.last >= start and part.first <= end:
-                        if at < 0 or at + part.n > room:
-                            bad = 1
-                            break
-                        p = cython.cast(cython.p_uchar, part) + cython.sizeof(Part)
-                        if (
-                            get_times(p, part.times_size, cython.address(times[at]), part.n) < 0
-                            or get_values(
-                                p + part.times_size,
-                                part.values_size,
-                                cython.address(values[at]),
-                                part.n,
-                            )
-                            < 0
-                        ):
-                            bad = 2
-                            break
-                        at += part.n
-                    part = cython.cast(cython.pointer(Part), part.next)
-                if bad:
+                keep = self.wanted(row, start, end, cython.address(newer))
+                n = 0
+                if row.late != cython.NULL:
+                    n = cython.cast(cython.pointer(Late), row.late).n
+                if at < 0 or at + keep + n > room:
+                    bad = -3
                     break
-                if row.n and row.last >= start and row.data[0] <= end:
-                    if at < 0 or at + row.n > room:
-                        bad = 1
+                if keep:
+                    bad = self.values_back(
+                        row,
+                        newer,
+                        keep,
+                        cython.address(times[at]),
+                        cython.address(values[at]),
+                        cython.address(cursor),
+                    )
+                    if bad:
                         break
-                    memcpy(cython.address(times[at]), row.data, 8 * row.n)
-                    memcpy(cython.address(values[at]), row.data + row.room, 8 * row.n)
-                    at += row.n
-                if row.late_n:
-                    if at < 0 or at + row.late_n > room:
-                        bad = 1
-                        break
-                    for j in range(row.late_n):
-                        times[at + j] = row.late[2 * j]
-                        memcpy(cython.address(values[at + j]), row.late + 2 * j + 1, 8)
-        if bad == 1:
+                at += keep
+                if n:
+                    pairs = cython.cast(cython.p_longlong, cython.cast(cython.pointer(Late), row.late) + 1)
+                    for j in range(n):
+                        times[at + j] = pairs[2 * j]
+                        memcpy(cython.address(values[at + j]), pairs + 2 * j + 1, 8)
+        free(cursor.bytes)
+        if bad == -3:
             raise IndexError("the head holds more than was announced")
-        if bad == 2:
-            raise Corrupt("a part of the head does not check out", mend="have the memory tested; restart")
+        if bad == -2:
+            raise Corrupt("a block of the head does not check out", mend="have the memory tested; restart")
+        if bad == -1:
+            raise MemoryError
