@@ -204,11 +204,6 @@ def test_labels_series_and_metadata(store):
     assert store.metadata("nobody") == {}
 
 
-def test_histograms_are_told_to_be_left_out(store):
-    one = b"".join(label(*pair) for pair in up()) + sample(NOW, 1.0) + field(4, b"\x08\x01")
-    assert "1 native histogram" in store.write("site", field(1, one), "").note
-
-
 def test_queries_go_to_promql(store):
     store.write("site", body((up("a"), [(NOW, 1.0)]), (up("b"), [(NOW, 2.0)])))
     assert store.query("site", "sum(up)", NOW + 1).values.tolist() == [[3.0]]

@@ -18,7 +18,7 @@ import struct
 import threading
 from collections import OrderedDict
 from collections.abc import Hashable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -29,7 +29,7 @@ import zstandard
 from weatherglass.base.errors import Corrupt
 from weatherglass.engine.files import AppendFile, Files
 from weatherglass.kernels import stitch
-from weatherglass.metrics.types import FloatArray, Int64Array
+from weatherglass.metrics.types import BoolArray, FloatArray, Int64Array
 
 VERSION = 1
 CHUNK = 480
@@ -54,6 +54,27 @@ class Columns:
     times: Int64Array
     values: FloatArray
 
+    @property
+    def owners(self) -> Int64Array:
+        """(n_samples,) the place in `numbers` of each sample's series."""
+        return np.repeat(np.arange(len(self.numbers), dtype=np.int64), np.diff(self.bounds))
+
+    def only(self, keep: BoolArray, owners: Int64Array | None = None) -> Columns:
+        """The samples where `keep` is true; all series stay, some perhaps empty."""
+        owners = self.owners if owners is None else owners
+        bounds = np.zeros(len(self.numbers) + 1, np.int64)
+        np.cumsum(np.bincount(owners[keep], minlength=len(self.numbers)), out=bounds[1:])
+        return Columns(self.numbers, bounds, self.times[keep], self.values[keep])
+
+    def without_empty(self) -> Columns:
+        """Without the series that have no samples."""
+        there = np.diff(self.bounds) > 0
+        if there.all():
+            return self
+        return Columns(
+            self.numbers[there], np.append(self.bounds[:-1][there], self.bounds[-1]), self.times, self.values
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Summary:
@@ -66,58 +87,87 @@ class Summary:
     bytes: int
 
 
-def write_block(file: AppendFile, groups: Iterable[Columns]) -> Summary:
-    """A block of groups of up to 64 series, times strictly ascending in each; synced on return. Raises OSError."""
-    compress = zstandard.ZstdCompressor(level=1).compress
-    header = _HEADER.pack(_MAGIC, VERSION, 0, 0)
-    file.write(header)
-    position = len(header)
-    value_pages: list[tuple[int, int, int, int, int]] = []
-    numbers, counts, stream_of, value_at = [], [], [], []
-    streams: dict[tuple[bytes, int], int] = {}
-    spans: list[tuple[int, int]] = []
-    chunks = series = samples = 0
-    for group in groups:
+@dataclass(frozen=True, slots=True)
+class Meta:
+    """What a block is, for the catalogue. Where two hold a sample of one instant, the higher `position` wins.
+
+    A roll-up (`granularity_ms` is not 0) holds the columns of `methods`: series n has them under the numbers
+    n x len(methods), n x len(methods) + 1 and so on. `rolled`: the roll-ups know of these samples.
+    """
+
+    position: int
+    policy: str = ""
+    granularity_ms: int = 0
+    methods: tuple[str, ...] = ()
+    rolled: bool = False
+
+
+class Writer:
+    """A block under way: groups of up to 64 series are added, `finish` makes it whole. Raises OSError."""
+
+    def __init__(self, file: AppendFile) -> None:
+        self._file, self._compress = file, zstandard.ZstdCompressor(level=1).compress
+        header = _HEADER.pack(_MAGIC, VERSION, 0, 0)
+        file.write(header)
+        self._position = len(header)
+        self._value_pages: list[tuple[int, int, int, int, int]] = []
+        self._columns: list[tuple[Int64Array, Int64Array, Int64Array]] = []  # numbers, counts, value at
+        self._stream_of: list[int] = []
+        self._streams: dict[tuple[bytes, int], int] = {}
+        self._spans: list[tuple[int, int]] = []
+        self._chunks = self.samples = 0
+        self._numbers: list[Int64Array] = []
+
+    def add(self, group: Columns) -> None:
+        """Series that are neighbours, times strictly ascending in each; none without samples."""
         owner, sizes, time_bytes, time_bounds, value_bytes, value_bounds = stitch.encode_chunks(
             group.times, group.values, group.bounds, CHUNK
         )
-        page = compress(value_bytes)
-        file.write(page)
-        value_pages.append((position, len(page), len(value_bytes), crc32(page), chunks))
-        position += len(page)
+        page = self._compress(value_bytes)
+        self._file.write(page)
+        self._value_pages.append((self._position, len(page), len(value_bytes), crc32(page), self._chunks))
+        self._position += len(page)
         starts = np.cumsum(sizes) - sizes  # chunks cover the group without a gap
         edges = time_bounds.tolist()
         for chunk, (count, start) in enumerate(zip(sizes.tolist(), starts.tolist(), strict=True)):
             key = (time_bytes[edges[chunk] : edges[chunk + 1]], count)
-            stream = streams.get(key)
+            stream = self._streams.get(key)
             if stream is None:
-                stream = streams[key] = len(streams)
-                spans.append((int(group.times[start]), int(group.times[start + count - 1])))
-            stream_of.append(stream)
-        numbers.append(group.numbers[owner])
-        counts.append(sizes)
-        value_at.append(value_bounds[:-1])
-        chunks += len(sizes)
-        series += len(group.numbers)
-        samples += len(group.times)
-    table, time_pages, position = _write_times(file, streams, spans, position, compress)
-    raw = b"".join(
-        (
-            _COUNTS.pack(chunks, len(value_pages), len(table), len(time_pages), TICK_NS),
-            np.array(value_pages, _PAGE).tobytes(),
-            np.array(time_pages, _PAGE).tobytes(),
-            table.tobytes(),
-            *(np.concatenate(column).astype("<u4").tobytes() for column in (numbers, counts, value_at)),
-            np.array(stream_of, "<u4").tobytes(),
+                stream = self._streams[key] = len(self._streams)
+                self._spans.append((int(group.times[start]), int(group.times[start + count - 1])))
+            self._stream_of.append(stream)
+        self._columns.append((group.numbers[owner], sizes, value_bounds[:-1]))
+        self._numbers.append(group.numbers)
+        self._chunks += len(sizes)
+        self.samples += len(group.times)
+
+    def finish(self) -> Summary:
+        """The rest of the file; synced on return. To be called once, with at least one sample added."""
+        table, time_pages, position = _write_times(
+            self._file, self._streams, self._spans, self._position, self._compress
         )
-    )
-    directory = compress(raw)
-    file.write(directory)
-    file.write(_FOOTER.pack(position, len(directory), len(raw), crc32(directory), _MAGIC))
-    file.sync()
-    first = min(span[0] for span in spans)
-    last = max(span[1] for span in spans)
-    return Summary(first, last, series, samples, position + len(directory) + _FOOTER.size)
+        columns = zip(*self._columns, strict=True)
+        raw = b"".join(
+            (
+                _COUNTS.pack(self._chunks, len(self._value_pages), len(table), len(time_pages), TICK_NS),
+                np.array(self._value_pages, _PAGE).tobytes(),
+                np.array(time_pages, _PAGE).tobytes(),
+                table.tobytes(),
+                *(np.concatenate(column).astype("<u4").tobytes() for column in columns),
+                np.array(self._stream_of, "<u4").tobytes(),
+            )
+        )
+        directory = self._compress(raw)
+        self._file.write(directory)
+        self._file.write(_FOOTER.pack(position, len(directory), len(raw), crc32(directory), _MAGIC))
+        self._file.sync()
+        return Summary(
+            min(span[0] for span in self._spans),
+            max(span[1] for span in self._spans),
+            len(np.unique(np.concatenate(self._numbers))),
+            self.samples,
+            position + len(directory) + _FOOTER.size,
+        )
 
 
 def _write_times(
@@ -200,13 +250,52 @@ class Plan:
 class Block:
     """One block file, open for reading. Safe from any thread. Raises Corrupt where the bytes do not check out."""
 
-    def __init__(self, path: Path, sequence: int, summary: Summary, files: Files, cache: Cache) -> None:
-        self.path, self.sequence, self.summary = path, sequence, summary
+    def __init__(
+        self, path: Path, sequence: int, summary: Summary, files: Files, cache: Cache, meta: Meta
+    ) -> None:
+        self.path, self.sequence, self.summary, self.meta = path, sequence, summary, meta
         self._files, self._cache = files, cache
+
+    def known_to_rollups(self) -> Block:
+        """The same block, from now on marked `rolled`."""
+        meta = replace(self.meta, rolled=True)
+        return Block(self.path, self.sequence, self.summary, self._files, self._cache, meta)
 
     def numbers(self) -> Int64Array:
         """int64: the series in here, ascending."""
-        return np.unique(self._directory().numbers).astype(np.int64)
+        return np.unique(self.series(self._directory().numbers.astype(np.int64)))
+
+    def series(self, numbers: Int64Array) -> Int64Array:
+        """The series that columns of a roll-up belong to; of raw samples the same."""
+        return numbers // max(len(self.meta.methods), 1)
+
+    def neighbours(self) -> Int64Array:
+        """int64: the series (of a roll-up its columns) in the file's order, each once."""
+        numbers = self._directory().numbers
+        _, first = np.unique(numbers, return_index=True)
+        return numbers[np.sort(first)].astype(np.int64)
+
+    def spans(self, plan: Plan) -> tuple[Int64Array, Int64Array]:
+        """(first, last) instant of each chunk of a plan."""
+        directory = self._directory()
+        streams = directory.streams[directory.stream_of[plan.chunks]]
+        return streams["first"], streams["last"]
+
+    def verify(self) -> None:
+        """Reads every page and decodes every chunk. Raises Corrupt at the first that does not check out."""
+        directory = self._directory()
+        numbers = np.unique(directory.numbers).astype(np.int64)
+        for first in range(0, len(numbers), 4 * PAGE_SERIES):
+            plan = self.plan(numbers[first : first + 4 * PAGE_SERIES], -(1 << 62), 1 << 62)
+            offsets = np.cumsum(plan.counts) - plan.counts
+            size = int(plan.counts.sum())
+            times, values = np.empty(size, np.int64), np.empty(size, np.float64)
+            self.fill(plan, offsets, times, values)
+            low, high = self.spans(plan)
+            ends = offsets + plan.counts - 1
+            if (times[offsets] != low).any() or (times[ends] != high).any():
+                raise self._corrupt(0)
+        self._cache.drop(self.sequence)
 
     def plan(self, numbers: Int64Array, start_ms: int, end_ms: int) -> Plan:
         """The chunks of `numbers` (ascending) that overlap the span."""

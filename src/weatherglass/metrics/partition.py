@@ -18,8 +18,10 @@ import numpy as np
 from weatherglass.base.errors import LimitExceeded
 from weatherglass.kernels.head import Head
 from weatherglass.kernels.labels import read_labels
-from weatherglass.metrics.blocks import Block, Summary
+from weatherglass.metrics.blocks import Block
+from weatherglass.metrics.histogram_blocks import HistogramHead, Packed
 from weatherglass.metrics.index import Index, canonical_key
+from weatherglass.metrics.kept import Kept
 from weatherglass.metrics.matching import canonical
 from weatherglass.metrics.types import Int64Array, SeriesLimits
 
@@ -28,9 +30,8 @@ from weatherglass.metrics.types import Int64Array, SeriesLimits
 class Files:
     """The files of a seal that are synced, and wait for their rows."""
 
-    block: int  # sequence numbers
-    segment: int
-    summary: Summary
+    made: tuple[Any, ...]  # of `shelf.Made`
+    segment: int  # sequence number
     labels: int  # how many label sets the segment holds; without any there is no segment
     segment_bytes: int
     next_number: int
@@ -41,6 +42,7 @@ class Sealing:
     """A head that takes no more samples: all of the tenant's records below `cut` that no block has."""
 
     head: Head
+    histograms: HistogramHead
     cut: int
     files: Files | None = None
 
@@ -53,8 +55,10 @@ class Partition:
         self.lock = threading.RLock()
         self.index = Index()
         self.head = Head()
+        self.histograms = HistogramHead()
         self.sealing: Sealing | None = None
-        self.blocks: tuple[Block, ...] = ()
+        self.blocks: tuple[Block, ...] = ()  # of raw samples, in the order of their writes
+        self.kept = Kept()
         self.sealed = sealed  # records below are in blocks
         self.head_since = 0.0  # monotonic seconds of the open head's first sample
         self.unkept: list[int] = []  # published series that no index segment has
@@ -175,12 +179,43 @@ class Partition:
         """Oldest first; to be asked for under the lock, together with `blocks`."""
         return [self.sealing.head, self.head] if self.sealing else [self.head]
 
+    def histogram_heads(self) -> list[HistogramHead]:
+        """As `heads`, of native histograms."""
+        return [self.sealing.histograms, self.histograms] if self.sealing else [self.histograms]
+
+    @property
+    def pending(self) -> bool:
+        """Whether the open head holds anything."""
+        return bool(self.head.samples or self.histograms.samples)
+
+    @property
+    def memory(self) -> int:
+        """Bytes of the open head."""
+        return self.head.memory + self.histograms.bytes
+
+    def cut(self, offset: int) -> None:
+        """The head takes no more, a new one does; `offset` is the log's end. To be called when `quiet`."""
+        self.sealing = Sealing(self.head, self.histograms, offset)
+        self.head, self.histograms = Head(self.head), HistogramHead()
+
+    def active(self) -> list[Int64Array]:
+        """The series of every head; to be called under the lock."""
+        numbers = [head.active() for head in self.heads()]
+        return numbers + [head.numbers() for head in self.histogram_heads()]
+
+    def append_histograms(self, many: Sequence[Packed], monotonic: float) -> tuple[int, int, int]:
+        """Into the open head: (stored, duplicates, out of order)."""
+        with self.lock:
+            if not self.pending:
+                self.head_since = monotonic
+            return self.histograms.append(many)
+
     def append(
         self, numbers: Int64Array, counts: Any, times: Any, values: Any, monotonic: float
     ) -> tuple[int, int, int]:
         """Into the open head: (stored, duplicates, out of order)."""
         with self.lock:
-            if not self.head.samples:
+            if not self.pending:
                 self.head_since = monotonic
             self.head.reserve(self.index.next)
             return self.head.append(numbers, counts, times, values)
@@ -194,7 +229,14 @@ class Partition:
             "head_samples": sum(head.samples for head in heads),
             "head_bytes": sum(head.memory for head in heads),
             "index_bytes": self.index.table.memory,
+            "head_histograms": sum(head.samples for head in self.histogram_heads()),
             "blocks": len(self.blocks),
             "block_samples": sum(block.summary.samples for block in self.blocks),
             "block_bytes": sum(block.summary.bytes for block in self.blocks),
+            "histograms": sum(block.summary.samples for block in self.kept.histograms),
+            "histogram_bytes": sum(block.summary.bytes for block in self.kept.histograms),
+            "rollup_blocks": len(self.kept.rollups),
+            "rollup_samples": sum(block.summary.samples for block in self.kept.rollups),
+            "rollup_bytes": sum(block.summary.bytes for block in self.kept.rollups),
+            "deletions": len(self.kept.deletions),
         }

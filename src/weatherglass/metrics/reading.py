@@ -9,7 +9,10 @@ import numpy as np
 
 from weatherglass.kernels import stitch
 from weatherglass.kernels.head import Head
-from weatherglass.metrics.blocks import Columns
+from weatherglass.metrics.blocks import Block, Columns, Plan
+from weatherglass.metrics.deletion import Deletion, covered, touched
+from weatherglass.metrics.histogram import Histogram, unpack
+from weatherglass.metrics.index import Index
 from weatherglass.metrics.partition import Partition
 from weatherglass.metrics.types import FloatArray, Int64Array, Matcher, Selection
 
@@ -17,6 +20,9 @@ Read = TypeVar("Read")
 
 FIRST_MS, LAST_MS = -(1 << 53), 1 << 53
 """The span of all times that are accepted."""
+
+GONE_MS = 1 << 62
+"""The time of a sample that a deletion took; no span reaches so far."""
 
 
 def settle(times: Int64Array, values: FloatArray) -> tuple[Int64Array, FloatArray]:
@@ -32,34 +38,94 @@ def select(partition: Partition, matchers: Sequence[Matcher], start_ms: int, end
     with partition.lock:
         index = partition.index  # it may be made anew meanwhile; numbers mean the same in both
         numbers = index.select(matchers)
-    flat = _lasting(partition, lambda: _gather(partition, numbers, start_ms, end_ms))
+    flat = lasting(partition, lambda: _gather(partition, numbers, start_ms, end_ms))
     places, times, values = _cut(flat, start_ms, end_ms)
+    if holds_histograms(partition):
+        return with_histograms(partition, index, numbers, places, times, values, start_ms, end_ms)
     with partition.lock:
         labels = [index.labels(number) for number in numbers[places].tolist()]
     return Selection(labels, times, values)
 
 
-def _lasting(partition: Partition, read: Callable[[], Read]) -> Read:
+def holds_histograms(partition: Partition) -> bool:
+    return bool(partition.kept.histograms or any(head.samples for head in partition.histogram_heads()))
+
+
+def with_histograms(
+    partition: Partition,
+    index: Index,
+    numbers: Int64Array,
+    places: Int64Array,
+    times: list[Int64Array],
+    values: list[FloatArray],
+    start_ms: int,
+    end_ms: int,
+) -> Selection:
+    """A selection of float samples, of series at `places` in `numbers`, with the histograms of `numbers` beside."""
+    native = lasting(partition, lambda: histograms(partition, numbers, start_ms, end_ms))
+    floats = {int(place): k for k, place in enumerate(places)}
+    every = sorted(floats.keys() | {int(np.searchsorted(numbers, number)) for number in native})
+    with partition.lock:
+        labels = [index.labels(int(numbers[place])) for place in every]
+    none: tuple[Int64Array, list[Histogram]] = (np.empty(0, np.int64), [])
+    return Selection(
+        labels,
+        [times[floats[place]] if place in floats else np.empty(0, np.int64) for place in every],
+        [values[floats[place]] if place in floats else np.empty(0) for place in every],
+        [native.get(int(numbers[place]), none) for place in every],
+    )
+
+
+def histograms(
+    partition: Partition, numbers: Int64Array, start_ms: int, end_ms: int
+) -> dict[int, tuple[Int64Array, list[Histogram]]]:
+    """Series number → (times, histograms) in the span, of those of `numbers` (ascending) that have any."""
+    with partition.lock:
+        blocks, deletions = partition.kept.histograms, partition.kept.deletions
+        fresh = [
+            (number, one)
+            for head in partition.histogram_heads()
+            for number in np.intersect1d(head.numbers(), numbers).tolist()
+            for one in head.read(number, start_ms, end_ms)
+        ]
+    found: dict[int, dict[int, bytes]] = {}
+    for block in blocks:
+        if block.summary.first_ms > end_ms or block.summary.last_ms < start_ms:
+            continue
+        many = block.read(numbers, start_ms, end_ms)
+        if deletions and many:
+            at = np.array([time for _, time, _ in many])
+            of = np.array([number for number, _, _ in many])
+            lost = touched(deletions, block.meta.position, of, at, at).tolist()
+            many = [one for one, gone in zip(many, lost, strict=True) if not gone]
+        for number, time, packed in many:
+            found.setdefault(number, {})[time] = packed
+    for number, (time, packed) in fresh:
+        found.setdefault(number, {})[time] = packed
+    return {
+        number: (np.array(sorted(held), np.int64), [unpack(held[time]) for time in sorted(held)])
+        for number, held in found.items()
+    }
+
+
+def lasting(partition: Partition, read: Callable[[], Read]) -> Read:
     """`read`, once more where retention took a block between its look at the list and its reading."""
     while True:
-        blocks = partition.blocks
+        blocks, kept = partition.blocks, partition.kept
         try:
             return read()
         except FileNotFoundError:
-            if blocks == partition.blocks:
+            if blocks is partition.blocks and kept is partition.kept:
                 raise
 
 
-def _gather(partition: Partition, numbers: Int64Array, start_ms: int, end_ms: int) -> Columns:
+def _gather(
+    partition: Partition, numbers: Int64Array, start_ms: int, end_ms: int, *, open_heads: bool = True
+) -> Columns:
     with partition.lock:
-        blocks, heads = partition.blocks, partition.heads()
-    overlapping = [
-        block for block in blocks if block.summary.first_ms <= end_ms and block.summary.last_ms >= start_ms
-    ]
-    plans = [block.plan(numbers, start_ms, end_ms) for block in overlapping]
-    sizes = np.zeros(len(numbers), np.int64)
-    for plan in plans:
-        sizes += np.bincount(plan.series, plan.counts, len(numbers)).astype(np.int64)
+        blocks, heads = partition.blocks, partition.heads() if open_heads else []
+        deletions = partition.kept.deletions
+    overlapping, plans, sizes = _planned(blocks, numbers, start_ms, end_ms)
     with partition.lock:  # the open head must not grow between being measured and being read
         head_sizes = [head.sizes(numbers, start_ms, end_ms) for head in heads]
         bounds = np.zeros(len(numbers) + 1, np.int64)
@@ -69,26 +135,115 @@ def _gather(partition: Partition, numbers: Int64Array, start_ms: int, end_ms: in
         for head, size in zip(heads, head_sizes, strict=True):
             head.read(numbers, start_ms, end_ms, at, times, values)
             at = at + size
-    at = bounds[:-1].copy()
-    for block, plan in zip(overlapping, plans, strict=True):
+    flat = Columns(numbers, bounds, times, values)
+    _fill(overlapping, plans, flat, deletions)
+    return flat
+
+
+def _planned(
+    blocks: Sequence[Block], numbers: Int64Array, start_ms: int, end_ms: int
+) -> tuple[list[Block], list[Plan], Int64Array]:
+    """(blocks that overlap the span, what each gives, how many samples of each series)."""
+    overlapping = [
+        block for block in blocks if block.summary.first_ms <= end_ms and block.summary.last_ms >= start_ms
+    ]
+    plans = [block.plan(numbers, start_ms, end_ms) for block in overlapping]
+    sizes = np.zeros(len(numbers), np.int64)
+    for plan in plans:
+        sizes += np.bincount(plan.series, plan.counts, len(numbers)).astype(np.int64)
+    return overlapping, plans, sizes
+
+
+def _fill(
+    blocks: Sequence[Block], plans: Sequence[Plan], flat: Columns, deletions: Sequence[Deletion]
+) -> None:
+    """Block after block from where each series begins."""
+    at = flat.bounds[:-1].copy()
+    for block, plan in zip(blocks, plans, strict=True):
         if not len(plan.chunks):
             continue
         ends = np.cumsum(plan.counts)
         firsts = np.searchsorted(plan.series, plan.series, "left")
         within = (ends - plan.counts) - (ends - plan.counts)[firsts]
-        block.fill(plan, at[plan.series] + within, times, values)
-        at += np.bincount(plan.series, plan.counts, len(numbers)).astype(np.int64)
-    return Columns(numbers, bounds, times, values)
+        offsets = at[plan.series] + within
+        block.fill(plan, offsets, flat.times, flat.values)
+        if deletions:
+            _strike(deletions, block, flat.numbers, plan, offsets, flat.times)
+        at += np.bincount(plan.series, plan.counts, len(flat.numbers)).astype(np.int64)
 
 
-def _cut(flat: Columns, start_ms: int, end_ms: int) -> tuple[Int64Array, list[Int64Array], list[FloatArray]]:
-    """(places of the series that have samples in the span, their times, their values), settled."""
+def of_blocks(
+    blocks: Sequence[Block],
+    numbers: Int64Array,
+    deletions: Sequence[Deletion],
+    start_ms: int = FIRST_MS,
+    end_ms: int = LAST_MS,
+) -> Columns:
+    """What blocks hold of `numbers` (ascending; of roll-ups those of columns), settled; empty series stay."""
+    overlapping, plans, sizes = _planned(blocks, numbers, start_ms, end_ms)
+    bounds = np.zeros(len(numbers) + 1, np.int64)
+    np.cumsum(sizes, out=bounds[1:])
+    flat = Columns(numbers, bounds, np.empty(int(bounds[-1]), np.int64), np.empty(int(bounds[-1])))
+    _fill(overlapping, plans, flat, deletions)
+    return _between(flat, start_ms, end_ms)
+
+
+def _strike(
+    deletions: Sequence[Deletion],
+    block: Block,
+    numbers: Int64Array,
+    plan: Plan,
+    offsets: Int64Array,
+    times: Int64Array,
+) -> None:
+    """Puts deleted samples behind the end of time, where every span ends before. A group of a roll-up is taken as a
+    whole where a sample of it may be."""
+    length = max(block.meta.granularity_ms - 1, 0)
+    of = block.series(numbers[plan.series])
+    first, last = block.spans(plan)
+    some = np.flatnonzero(touched(deletions, block.meta.position, of, first, last + length))
+    if not len(some):
+        return
+    counts = plan.counts[some]
+    places = np.repeat(offsets[some] - (np.cumsum(counts) - counts), counts) + np.arange(counts.sum())
+    begun = times[places]
+    lost = touched(deletions, block.meta.position, np.repeat(of[some], counts), begun, begun + length)
+    times[places[lost]] = GONE_MS
+
+
+def columns(
+    partition: Partition, numbers: Int64Array, start_ms: int, end_ms: int, *, open_heads: bool = True
+) -> Columns:
+    """Samples of `numbers` (ascending) in the span, both ends included, settled; series without any stay, empty."""
+    flat = lasting(partition, lambda: _gather(partition, numbers, start_ms, end_ms, open_heads=open_heads))
+    return _between(flat, start_ms, end_ms)
+
+
+def _between(flat: Columns, start_ms: int, end_ms: int) -> Columns:
+    """Settled, and of the span alone."""
+    ends = _settled(flat)
+    low, high = stitch.trim(flat.times, flat.bounds[:-1], ends, start_ms, end_ms)
+    if (low == flat.bounds[:-1]).all() and (high == flat.bounds[1:]).all():
+        return flat
+    owners = flat.owners
+    places = np.arange(len(flat.times))
+    return flat.only((places >= low[owners]) & (places < high[owners]), owners)
+
+
+def _settled(flat: Columns) -> Int64Array:
+    """Settles in place; where each series ends now."""
     ends = flat.bounds[1:].copy()
     for k in stitch.unsettled(flat.times, flat.bounds).tolist():
         start, end = flat.bounds[k], flat.bounds[k + 1]
         times, values = settle(flat.times[start:end], flat.values[start:end])
         ends[k] = start + len(times)
         flat.times[start : ends[k]], flat.values[start : ends[k]] = times, values
+    return ends
+
+
+def _cut(flat: Columns, start_ms: int, end_ms: int) -> tuple[Int64Array, list[Int64Array], list[FloatArray]]:
+    """(places of the series that have samples in the span, their times, their values), settled."""
+    ends = _settled(flat)
     low, high = stitch.trim(flat.times, flat.bounds[:-1], ends, start_ms, end_ms)
     flat.times.flags.writeable = flat.values.flags.writeable = False
     places = np.flatnonzero(high > low)
@@ -102,15 +257,26 @@ def present(partition: Partition, numbers: Int64Array, start_ms: int, end_ms: in
     def read() -> Int64Array:
         seen = np.zeros(len(numbers), bool)
         with partition.lock:
-            blocks = partition.blocks
+            blocks, kept = partition.blocks, partition.kept
             for head in partition.heads():
                 seen |= head.sizes(numbers, start_ms, end_ms) > 0
+            for many in partition.histogram_heads():
+                seen |= np.isin(numbers, many.numbers())
         for block in blocks:
             if block.summary.first_ms <= end_ms and block.summary.last_ms >= start_ms:
-                seen[block.plan(numbers, start_ms, end_ms).series] = True
+                plan = block.plan(numbers, start_ms, end_ms)
+                if kept.deletions:
+                    of = numbers[plan.series]
+                    lost = covered(kept.deletions, block.meta.position, of, *block.spans(plan))
+                    seen[plan.series[~lost]] = True
+                else:
+                    seen[plan.series] = True
+        for one in (*kept.rollups, *kept.histograms):
+            if one.summary.first_ms <= end_ms and one.summary.last_ms >= start_ms:
+                seen |= np.isin(numbers, one.numbers())
         return numbers[seen]
 
-    return _lasting(partition, read)
+    return lasting(partition, read)
 
 
 def drained(head: Head, numbers: Int64Array) -> Columns:

@@ -1,7 +1,7 @@
 """The records that ride the log: new label sets and samples of one tenant. Pure; the log itself is `engine.log`.
 
 `kind u8, tenant length u8, tenant, body`. LABELS: per series `number u32, size u32, canonical key`.
-SAMPLES: `kernels.columns`. The version is the kind's: a new form takes a new number.
+SAMPLES: `kernels.columns`. HISTOGRAMS: per histogram `number u32, ms i64, size u32, packed`. The version is the kind's: a new form takes a new number.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from weatherglass.base.errors import Corrupt, Invalid
 
 LABELS = 1
 SAMPLES = 2
+HISTOGRAMS = 3
 
 _ENTRY = struct.Struct("<II")
+_HISTOGRAM = struct.Struct("<IqI")
 
 
 def wrap(kind: int, tenant: str, body: bytes) -> bytes:
@@ -27,7 +29,7 @@ def wrap(kind: int, tenant: str, body: bytes) -> bytes:
 
 def unwrap(record: bytes) -> tuple[int, str, bytes]:
     """(kind, tenant, body). Raises Corrupt."""
-    if len(record) < 2 or len(record) < 2 + record[1] or record[0] not in (LABELS, SAMPLES):
+    if len(record) < 2 or len(record) < 2 + record[1] or record[0] not in (LABELS, SAMPLES, HISTOGRAMS):
         raise Corrupt("not a record of the metrics log")
     end = 2 + record[1]
     return record[0], record[2:end].decode(), record[end:]
@@ -49,3 +51,21 @@ def unpack_labels(body: bytes) -> Iterator[tuple[int, bytes]]:
         if at > len(body):
             raise Corrupt("a record of labels is cut short")
         yield number, body[at - size : at]
+
+
+def pack_histograms(many: Iterable[tuple[int, int, bytes]]) -> bytes:
+    """The body of HISTOGRAMS: (series number, ms, packed)."""
+    return b"".join(_HISTOGRAM.pack(number, time, len(packed)) + packed for number, time, packed in many)
+
+
+def unpack_histograms(body: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Raises Corrupt."""
+    at = 0
+    while at < len(body):
+        if len(body) - at < _HISTOGRAM.size:
+            raise Corrupt("a record of histograms is cut short")
+        number, time, size = _HISTOGRAM.unpack_from(body, at)
+        at += _HISTOGRAM.size + size
+        if at > len(body):
+            raise Corrupt("a record of histograms is cut short")
+        yield number, time, body[at - size : at]

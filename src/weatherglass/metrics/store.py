@@ -1,63 +1,44 @@
 """`Metrics`: samples in, log first, then the head; selections, series and queries out; a sealer behind it.
 
-The facade of the room and the owner of its threads. Decoding is in `intake`, one tenant's state in `partition`,
-files in `sealing`, reads in `reading`, the language in `promql`.
+The facade of the room. Decoding is in `intake`, one tenant's state in `partition`, files in `shelf`, what happens
+to them with time in `keeper`, reads in `reading` and `rollups`, the language in `promql`.
 """
 
 from __future__ import annotations
 
-import logging
 import threading
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from weatherglass.base.errors import LimitExceeded, Unavailable, WeatherglassError
+from weatherglass.base.errors import LimitExceeded, Unavailable
 from weatherglass.base.time import MS_NS, Clock
 from weatherglass.engine.files import Files
 from weatherglass.engine.log import Log
 from weatherglass.engine.protocols import Labels, Samples, Written
 from weatherglass.engine.tables import Tables
 from weatherglass.kernels import columns
-from weatherglass.metrics import intake, reading, records
-from weatherglass.metrics.blocks import CHUNK, Cache
+from weatherglass.metrics import intake, reading, records, retention, rollups, snapshot
+from weatherglass.metrics.blocks import Cache
 from weatherglass.metrics.index import Index
+from weatherglass.metrics.keeper import Keeper, Sealer
 from weatherglass.metrics.matching import check
 from weatherglass.metrics.partition import Partition
-from weatherglass.metrics.sealing import Shelf
+from weatherglass.metrics.retention import Policy
+from weatherglass.metrics.shelf import Shelf
 from weatherglass.metrics.types import Matcher, QueryResult, Selection, SeriesLimits
-
-logger = logging.getLogger(__name__)
 
 _METADATA_KEPT = 20_000
 _SEGMENT_BYTES = 16 << 20  # the log gives space back by the segment
 
-
 _COUNTED = (
-    "series",
-    "head_series",
-    "head_samples",
-    "head_bytes",
-    "index_bytes",
-    "blocks",
-    "block_samples",
-    "block_bytes",
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Sealer:
-    """When a head becomes a block: full chunks, or age, or the memory that all heads share."""
-
-    samples_a_series: int = CHUNK
-    age_s: float = 7200.0
-    heads_bytes: int = 512 << 20
-    every_s: float = 1.0
-    retry_s: float = 10.0
-    retire_every_s: float = 60.0
+    "series", "head_series", "head_samples", "head_histograms", "head_bytes", "index_bytes", "blocks",
+    "block_samples", "block_bytes", "histograms", "histogram_bytes", "rollup_blocks", "rollup_samples",
+    "rollup_bytes", "deletions",
+)  # fmt: skip
 
 
 class Metrics:
@@ -71,47 +52,54 @@ class Metrics:
         tables: Tables,
         clock: Clock,
         limits: Callable[[str], SeriesLimits] = lambda tenant: SeriesLimits(),
-        retention_s: float = 15 * 86400,
+        policies: Callable[[str], Sequence[Policy]] = lambda tenant: (),
+        retention_s: float | None = 15 * 86400,
         sealer: Sealer = Sealer(),
     ) -> None:
+        """`policies` of a tenant say what is kept of which series; `retention_s` (None: without end) is for the raw
+        samples of the others."""
         self._folder, self._files, self._tables, self._clock = Path(folder), files, tables, clock
-        self._limits, self._retention_ms, self._sealer = limits, int(retention_s * 1000), sealer
+        self._limits, self._declared, self._sealer = limits, policies, sealer
+        self._retention_ms = None if retention_s is None else int(retention_s * 1000)
         self._cache = Cache()
         self._partitions: dict[str, Partition] = {}
         self._lock = threading.Lock()
-        self._sealing = threading.Lock()
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
         self._log: Log | None = None
+        self._keeper: Keeper | None = None
         self._newest_ms = reading.FIRST_MS
         self._counters = {"stored": 0, "duplicates": 0, "out_of_order": 0, "too_old": 0, "writes": 0}
-        self._seals = self._seal_failures = self._replayed = self._forgotten = 0
-        self._last_failure = ""
+        self._replayed = 0
 
     # --- life --------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Opens the folder, replays the log, starts the sealer. Raises Corrupt, Unavailable."""
+        """Opens the folder, replays the log, starts the keeper. Raises Corrupt, Unavailable."""
         self._log = Log(self._folder / "log", files=self._files, segment_bytes=_SEGMENT_BYTES, name="metrics")
-        self._shelf = Shelf(self._folder / "blocks", self._files, self._tables, self._log, self._cache)
-        self._partitions = self._shelf.open()
+        shelf = Shelf(self._folder / "blocks", self._files, self._tables, self._log, self._cache)
+        self._partitions = shelf.open()
         for offset, record in self._log.replay(self._log.first):
             self._replay(offset, record)
         for partition in self._partitions.values():
-            ends = [block.summary.last_ms for block in partition.blocks]
-            self._newest_ms = max([self._newest_ms, partition.head.last_ms, *ends])
-        self._stop.clear()
-        self._thread = threading.Thread(target=self._run, name="metrics-sealer", daemon=True)
-        self._thread.start()
+            ends = [one.summary.last_ms for one in (*partition.blocks, *partition.kept.histograms)]
+            self._newest_ms = max(
+                [self._newest_ms, partition.head.last_ms, partition.histograms.last_ms, *ends]
+            )
+        self._keeper = Keeper(
+            shelf, lambda: self._partitions, self.policies, self._now_ms, self._clock, self._sealer
+        )
+        self._keeper.start()
 
     def stop(self) -> None:
-        """Ends the sealer and closes the log; heads stay in the log for the next start."""
-        self._stop.set()
-        if self._thread:
-            self._thread.join()
+        """Ends the keeper and closes the log; heads stay in the log for the next start."""
+        if self._keeper:
+            self._keeper.stop()
         if self._log:
             self._log.close()
-        self._thread = self._log = None
+        self._keeper = self._log = None
+
+    def policies(self, tenant: str) -> tuple[Policy, ...]:
+        """What is kept of a tenant's series, and for how long; the last one is for those that no other takes."""
+        return retention.with_default(tuple(self._declared(tenant)), self._retention_ms)
 
     def _replay(self, offset: int, record: bytes) -> None:
         kind, tenant, body = records.unwrap(record)
@@ -120,6 +108,11 @@ class Metrics:
             return
         if kind == records.LABELS:
             partition.replay_labels(list(records.unpack_labels(body)), kept=False)
+            return
+        if kind == records.HISTOGRAMS:
+            many = list(records.unpack_histograms(body))
+            partition.append_histograms(many, self._clock.monotonic())
+            self._replayed += len(many)
             return
         found = columns.unpack(body)
         partition.append(*found, self._clock.monotonic())
@@ -144,69 +137,92 @@ class Metrics:
         raw = intake.inflate(body, encoding)
         batch = intake.from_wire(raw)
         families = intake.metadata(raw) if batch.metadata else {}
-        written = self._store(tenant, batch)
+        native = intake.native(raw, batch) if batch.histograms else None
+        written = self._store(tenant, batch, native)
         if families:
             known = self._partition(tenant).metadata
             known.update(list(families.items())[: max(_METADATA_KEPT - len(known), 0)])
-        if batch.histograms:
-            return replace(written, note=f"{batch.histograms} native histograms were not stored")
         return written
 
     def append(self, tenant: str, batch: Samples) -> Written:
         """Stores a batch from inside the house; durable on return. Raises as `write`."""
         return self._store(tenant, intake.from_samples(batch))
 
-    def _store(self, tenant: str, batch: Any) -> Written:
+    def append_histograms(self, tenant: str, batch: intake.NativeSamples) -> Written:
+        """Stores native histograms from inside the house; durable on return. Raises as `write`."""
+        return self._store(tenant, intake.from_samples(Samples([], [], [])), intake.from_native(batch))
+
+    def _store(self, tenant: str, batch: Any, native: intake.Native | None = None) -> Written:
         log = self._log
         if log is None:
             raise Unavailable("the metrics store is not running", mend="try again when the server is ready")
-        too_old = 0
-        if len(batch.times):
-            newest = int(batch.times.max())
-            horizon = self._horizon_ms(newest)
-            if batch.times.min() < horizon:
-                too_old = intake.without_older(batch, horizon)
-        if not len(batch.times):
-            self._count(0, 0, 0, too_old)
-            return Written(0, too_old=too_old)
+        policies = self.policies(tenant)
+        newest, too_old = self._newest_ms, 0
+        parts = [batch] if native is None else [batch, native.batch]
+        for one in parts:
+            if len(one.times):
+                newest = max(newest, int(one.times.max()))
+        now_ms = self._now_ms(newest)
+        for one in parts:
+            if len(one.times) and one.times.min() < (horizon := retention.longest(policies, now_ms)):
+                keep = one.times >= horizon
+                if one is not batch and native is not None:
+                    native = native.only(keep)
+                too_old += intake.only(one, keep)
         wrapped = records.wrap(
             records.SAMPLES, tenant, b""
         )  # refuses a bad name before anything is made of it
+        if not any(len(one.times) for one in parts):
+            self._count(Written(0, too_old=too_old))
+            return Written(0, too_old=too_old)
         partition, limits = self._partition(tenant), self._limits(tenant)
-        self._allow(partition, limits, len(batch.times))
+        self._allow(partition, limits, sum(len(one.times) for one in parts))
         with partition.under_way():
-            numbers, labels = partition.number(batch, limits)
-            counts = batch.counts
-            if numbers.min() < 0:  # series without samples have no number
+            entries, known = [], []
+            labels: dict[int, bytes] = {}
+            for one in parts:
+                numbers, new = partition.number(one, limits)
+                labels |= new
+                if len(one.times) and one.times.min() < retention.shortest(policies, now_ms):
+                    keep = retention.young(partition, policies, numbers, one.counts, one.times, now_ms)
+                    if one is not batch and native is not None:
+                        native = native.only(keep)
+                    too_old += intake.only(one, keep)
+                known.append((numbers, one))
+            (numbers, _), counts = known[0], batch.counts
+            if len(numbers) and numbers.min() < 0:  # series without samples have no number
                 counts, numbers = counts[numbers >= 0], numbers[numbers >= 0]
-            entries = [wrapped + columns.pack(numbers, counts, batch.times, batch.values)]
             if labels:
-                entries.insert(0, records.wrap(records.LABELS, tenant, records.pack_labels(labels.items())))
+                entries.append(records.wrap(records.LABELS, tenant, records.pack_labels(labels.items())))
+            if len(batch.times):
+                entries.append(wrapped + columns.pack(numbers, counts, batch.times, batch.values))
+            many = native.numbered(known[1][0]) if native is not None else []
+            if many:
+                body = records.pack_histograms(many)
+                entries.append(records.wrap(records.HISTOGRAMS, tenant, body))
             log.append(entries)
             with partition.lock:
                 if labels:
                     partition.published(labels)
-                stored, duplicates, late = partition.append(
-                    numbers, counts, batch.times, batch.values, self._clock.monotonic()
-                )
+                now = self._clock.monotonic()
+                told = partition.append(numbers, counts, batch.times, batch.values, now)
+                also = partition.append_histograms(many, now)
         self._newest_ms = max(self._newest_ms, newest)
-        self._count(stored, duplicates, late, too_old)
-        return Written(stored, duplicates, late, too_old)
+        written = Written(told[0] + also[0], told[1] + also[1], told[2] + also[2], too_old)
+        self._count(written)
+        return written
 
-    def _count(self, stored: int, duplicates: int, late: int, too_old: int) -> None:
+    def _count(self, written: Written) -> None:
         with self._lock:
             counters = self._counters
-            counters["stored"] += stored
-            counters["duplicates"] += duplicates
-            counters["out_of_order"] += late
-            counters["too_old"] += too_old
+            for name in ("stored", "duplicates", "out_of_order", "too_old"):
+                counters[name] += getattr(written, name)
             counters["writes"] += 1
 
-    def _horizon_ms(self, newest_ms: int) -> int:
+    def _now_ms(self, newest_ms: int = reading.FIRST_MS) -> int:
         # Age counts from the newest sample where the clock is ahead of it: a clock that jumps forward must not
         # make everything too old, nor drop a block.
-        now_ms = self._clock.now_ns() // MS_NS
-        return min(now_ms, max(self._newest_ms, newest_ms)) - self._retention_ms
+        return min(self._clock.now_ns() // MS_NS, max(self._newest_ms, newest_ms))
 
     def _allow(self, partition: Partition, limits: SeriesLimits, samples: int) -> None:
         rate = limits.samples_per_s
@@ -227,11 +243,35 @@ class Metrics:
     # --- reading -----------------------------------------------------------------------------------------
 
     def select(self, tenant: str, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> Selection:
-        """Raw samples, `start_ms <= t <= end_ms`. Raises Invalid for a bad regex, Corrupt."""
+        """Samples and histograms, `start_ms <= t <= end_ms`: raw ones, and where raw retention has taken them those
+        of the finest roll-up (`rollups.coarse`). Raises Invalid for a bad regex, Corrupt."""
         partition = self._partitions.get(tenant)
         if partition is None:
             return Selection([], [], [])
+        if partition.kept.floors:
+            return rollups.select(partition, self.policies(tenant), matchers, start_ms, end_ms)
         return reading.select(partition, matchers, start_ms, end_ms)
+
+    def rollup(
+        self,
+        tenant: str,
+        matchers: Sequence[Matcher],
+        granularity_s: float,
+        method: str,
+        start_ms: int,
+        end_ms: int,
+    ) -> Selection:
+        """Aggregates of whole groups of `granularity_s` that overlap the span: `times` are where groups begin.
+
+        `method` is one of `granularity.METHODS` or a `rate:…` of them. From stored roll-ups where there are any
+        and they are right, from raw samples else. Raises Invalid, Corrupt.
+        """
+        partition = self._partitions.get(tenant)
+        if partition is None:
+            return Selection([], [], [])
+        length = round(granularity_s * 1000)
+        policies = self.policies(tenant)
+        return rollups.rollup(partition, policies, matchers, length, method, start_ms, end_ms)
 
     def query(self, tenant: str, expr: str, at_ms: int) -> QueryResult:
         """An instant query. Raises Invalid (with the position), LimitExceeded."""
@@ -337,73 +377,65 @@ class Metrics:
         return {
             **totals,
             **counters,
+            **(self._keeper.counts if self._keeper else {}),
             "samples": totals["head_samples"] + totals["block_samples"],
             "log_bytes": self._log.size_bytes if self._log else 0,
-            "bytes": totals["block_bytes"] + (self._log.size_bytes if self._log else 0),
+            "bytes": totals["block_bytes"]
+            + totals["rollup_bytes"]
+            + totals["histogram_bytes"]
+            + (self._log.size_bytes if self._log else 0),
             "lag_s": lag,
             "replayed": self._replayed,
-            "forgotten_series": self._forgotten,
-            "seals": self._seals,
-            "seal_failures": self._seal_failures,
-            "last_failure": self._last_failure,
+            "last_failure": self._keeper.last_failure if self._keeper else "",
             "tenants": tenants,
         }
 
-    # --- the sealer --------------------------------------------------------------------------------------
+    # --- what time does to it ----------------------------------------------------------------------------
 
     def seal(self, tenants: Iterable[str] | None = None) -> int:
-        """Seals heads now (for a backup, a test); how many became blocks. Raises OSError, Unavailable."""
+        """Seals heads now (for a backup, a test), and rolls up; how many became blocks. Raises OSError, Unavailable."""
         names = sorted(self._partitions) if tenants is None else tenants
-        return self._seal([self._partitions[name] for name in names if name in self._partitions])
+        return self._kept.seal([self._partitions[name] for name in names if name in self._partitions])
 
     def retire(self) -> int:
-        """Drops what is past retention; how many blocks. The sealer does it by itself."""
-        with self._sealing:
-            horizon = self._horizon_ms(reading.FIRST_MS)
-            dropped = 0
-            for partition in self._partitions.values():
-                if gone := self._shelf.retire(partition, horizon):
-                    dropped += gone
-                    self._forgotten += self._shelf.forget(partition)
-            return dropped
+        """Drops what is past retention; how many blocks. The keeper does it by itself."""
+        return self._kept.retire()
 
-    def _seal(self, partitions: list[Partition]) -> int:
-        with self._sealing:
-            assert self._log is not None
-            reach = self._log.next
-            sealed = sum([self._shelf.seal(partition) for partition in partitions])
-            self._seals += sealed
-            if sealed:
-                self._shelf.trim_log(list(self._partitions.values()), reach)
-        return sealed
+    def compact(self) -> int:
+        """Merges small blocks; how many there are less. The keeper does it by itself."""
+        return sum(self._kept.compact(partition) for partition in self._partitions.values())
 
-    def _due(self) -> list[Partition]:
-        now, policy = self._clock.monotonic(), self._sealer
-        partitions = [one for one in self._partitions.values() if one.sealing or one.head.samples]
-        crowded = sum(one.head.memory for one in partitions) > policy.heads_bytes
-        biggest = max((one.head.memory for one in partitions), default=0)
-        return [
-            one
-            for one in partitions
-            if one.sealing
-            or one.head.samples >= policy.samples_a_series * one.head.series
-            or now - one.head_since >= policy.age_s
-            or (crowded and one.head.memory == biggest)
-        ]
+    def delete(
+        self,
+        tenant: str,
+        matchers_list: Sequence[Sequence[Matcher]],
+        start_ms: int = reading.FIRST_MS,
+        end_ms: int = reading.LAST_MS,
+    ) -> int:
+        """Deletes the samples in the span of the series that any list of matchers finds; of how many series.
 
-    def _run(self) -> None:
-        wait = self._sealer.every_s
-        retired = self._clock.monotonic()
-        while not self._stop.wait(wait):
-            wait = self._sealer.every_s
-            try:
-                self._seal(self._due())
-                if self._clock.monotonic() - retired >= self._sealer.retire_every_s:
-                    retired = self._clock.monotonic()
-                    self.retire()
-            except (OSError, WeatherglassError) as error:
-                # The heads stay readable and in the log: nothing is lost while this is tried again.
-                self._seal_failures += 1
-                self._last_failure = str(error)
-                wait = self._sealer.retry_s
-                logger.error("sealing failed, tried again in %s s: %s", wait, error)
+        Durable, and seen by every read, on return. What is written afterwards stands. The space comes back with
+        `clean`. Raises Invalid, OSError, Unavailable.
+        """
+        partition = self._partitions.get(tenant)
+        return 0 if partition is None else self._kept.delete(partition, matchers_list, start_ms, end_ms)
+
+    def clean(self, tenant: str | None = None) -> int:
+        """Writes anew what holds deleted samples, of one tenant or all; how many files. Raises OSError, Unavailable."""
+        names = [tenant] if tenant is not None else sorted(self._partitions)
+        return sum(self._kept.clean(self._partitions[name]) for name in names if name in self._partitions)
+
+    def snapshot(self, folder: Path) -> Mapping[str, Any]:
+        """A copy that a store opens on, as of now, in a new folder; what it holds. Writes go on meanwhile.
+
+        Raises Conflict where the folder is there, OSError, Unavailable.
+        """
+        with self._kept.hold():
+            self.seal()
+            return snapshot.take(self._folder, self._tables, Path(folder), self._files)
+
+    @property
+    def _kept(self) -> Keeper:
+        if self._keeper is None:
+            raise Unavailable("the metrics store is not running", mend="try again when the server is ready")
+        return self._keeper
