@@ -8,5 +8,6 @@ variables lie. `render` gives the message back, byte for byte. Not here: where a
 from __future__ import annotations
 
 from weatherglass.logs.templates.mined import Mined, Template, Variable, render
+from weatherglass.logs.templates.miner import Miner
 
-__all__ = ["Mined", "Template", "Variable", "render"]
+__all__ = ["Mined", "Miner", "Template", "Variable", "render"]

@@ -92,7 +92,9 @@ def render(template: Template, variables: Sequence[str]) -> str:
     """The message a template and its variables stand for; the inverse of mining, exactly."""
     pieces = template.pieces
     if len(variables) != len(pieces) - 1:
-        raise ValueError(f"template {template.id} has {len(pieces) - 1} variables, {len(variables)} were given")
+        raise ValueError(
+            f"template {template.id} has {len(pieces) - 1} variables, {len(variables)} were given"
+        )
     out = [pieces[0]]
     for value, piece in zip(variables, pieces[1:], strict=True):
         out += (value, piece)

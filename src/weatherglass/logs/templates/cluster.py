@@ -1,0 +1,277 @@
+"""Rows of one structure → clusters, each to become a template: which words are fixed, which vary.
+
+The question at every token is whether the words seen there are one template's variable or the fixed words of
+several. The evidence: how many words stand there while all else is equal (`siblings`); whether they look like
+values (digits, empty, yes/no) or like constants (CAPITALS, a line's first word); whether the word before takes the
+same values in other templates. Merging only goes forward: what was once one template never falls apart.
+Pure; `Evidence` is the only thing that is remembered, and the caller's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from weatherglass.logs.templates.rows import VAR, Row
+
+WORDS: Final = 6
+"""Words that must have stood at a place, all else equal, for it to vary."""
+VALUES: Final = 5
+"""The same behind `=`, `:`, a quote or a bracket."""
+CAPITALS: Final = 12
+"""The same for WORDS_IN_CAPITALS: states and kinds are written so, and are worth a template each."""
+BEGINNING: Final = 24
+"""The same for a message's first word."""
+POOL: Final = 4
+"""Words known to follow a word in other templates that make two enough."""
+KEEP: Final = 24
+"""Rows and values that are kept of a cluster that varies."""
+CROWD: Final = 256
+"""Clusters in one structure beyond which places with many words are taken to vary."""
+
+TRUTHS: Final = frozenset(["true", "false", "null", "none", "yes", "no", "on", "off", "nil", "nan", "n/a"])
+_DIGITS = re.compile(r"\d+")
+_NOT_LETTERS = re.compile(r"[\W\d_]+")
+
+Pattern = tuple[str | None, ...]
+"""A shape a token; None where any token may stand."""
+
+
+@dataclass(slots=True, eq=False)
+class Cluster:
+    pattern: Pattern
+    delims: tuple[str | None, ...]
+    values: list[set[str]]
+    rows: list[Row]
+    soft: tuple[bool, ...]
+
+
+@dataclass(slots=True)
+class Evidence:
+    """What words were seen where, over all structures of a group: (word before, delimiter) → place → words."""
+
+    places: dict[tuple[str, str], dict[int, set[str]]] = field(default_factory=dict)
+    fresh: set[tuple[str, str]] = field(default_factory=set)
+    """Contexts that learned of a new place since this was last emptied."""
+
+    def tell(self, context: tuple[str, str], place: int, words: set[str]) -> None:
+        places = self.places.get(context)
+        if places is None:
+            if len(self.places) >= 20_000:
+                return
+            places = self.places[context] = {}
+        known = places.get(place)
+        if known is None:
+            if len(places) >= 64:
+                return
+            known = places[place] = set()
+        if len(known) < 64 and not words <= known:
+            known |= words
+            self.fresh.add(context)
+
+    def agrees(self, context: tuple[str, str], place: int, words: set[str]) -> bool:
+        """Whether other templates have the same word before, several words behind it, and one of these among them."""
+        pool, shared = set(words), False
+        for other, known in self.places.get(context, {}).items():
+            if other != place and len(known) > 1:
+                pool |= known
+                shared = shared or not known.isdisjoint(words)
+        return shared and len(pool) >= POOL
+
+
+def single(row: Row) -> Cluster:
+    return Cluster(row.shapes, row.delims, [{shape} for shape in row.shapes], [row], row.soft)
+
+
+def unite(clusters: Sequence[Cluster]) -> Cluster:
+    """One cluster of several: places where they differ vary from now on."""
+    first = clusters[0]
+    values = [set().union(*(c.values[i] for c in clusters)) for i in range(len(first.pattern))]
+    patterns = [{c.pattern[i] for c in clusters} for i in range(len(first.pattern))]
+    rows = [row for c in clusters for row in c.rows]
+    pattern = tuple(next(iter(seen)) if len(seen) == 1 else None for seen in patterns)
+    if None in pattern and len(rows) > KEEP:
+        rows = rows[:KEEP]
+    for seen in values:
+        while len(seen) > 2 * CROWD:
+            seen.pop()
+    delims = tuple(
+        first.delims[i] if all(c.delims[i] == first.delims[i] for c in clusters) else None
+        for i in range(len(first.delims))
+    )
+    return Cluster(pattern, delims, values, rows, first.soft)
+
+
+def residue(shape: str) -> str:
+    """The letters of a shape."""
+    return _NOT_LETTERS.sub("", shape)
+
+
+def key_of(shape: str | None) -> str:
+    """What a token is compared by: values are all alike, unless words are part of them."""
+    if shape is None:
+        return VAR
+    return VAR if VAR in shape and len(residue(shape)) <= 2 else shape
+
+
+def in_value_place(cluster: Cluster, place: int) -> bool:
+    before = cluster.rows[0].delims[place]
+    return bool(place and before) and (before[-1] in "=:'\"([<" or before.rstrip()[-1:] in ("=", ":"))
+
+
+def context_of(cluster: Cluster, place: int) -> tuple[str, str] | None:
+    """The fixed word before a place and what parts them."""
+    before = cluster.pattern[place - 1] if place else None
+    return None if before is None or VAR in before else (before, cluster.rows[0].delims[place].strip())
+
+
+def _capitals(word: str) -> bool:
+    return len(word) > 1 and word.isupper()
+
+
+def varies(siblings: Sequence[Cluster], place: int, evidence: Evidence, *, alone: bool = True) -> bool:
+    """Whether the clusters, equal at all places but this (or, not `alone`, but this and another), are one template."""
+    values = set().union(*(c.values[place] for c in siblings))
+    if len(values) < 2:
+        return True
+    words = {value for value in values if VAR not in value and value not in ("", "[]", "{}")}
+    valued = in_value_place(siblings[0], place) and alone
+    if not words:
+        letters = {text for text in map(residue, values) if len(text) > 2}
+        return len(letters) <= 1 or len(letters) >= (VALUES if valued else WORDS)
+    if all(value.lower() in TRUTHS or value == VAR for value in values):
+        return True
+    if alone:
+        context = context_of(siblings[0], place)
+        small = {word for word in words if not _capitals(word)}
+        if context is not None and small:
+            pattern = siblings[0].pattern
+            where = hash((pattern[:place], pattern[place + 1 :]))
+            evidence.tell(context, where, small)
+            if evidence.agrees(context, where, small):
+                return True
+    if len(words) < len(values) or all(any(c.isdigit() for c in word) for word in words):
+        return True
+    if all(map(_capitals, words)):
+        return len(words) >= CAPITALS
+    return len(words) >= (BEGINNING if place == 0 else VALUES if valued else WORDS)
+
+
+Key = tuple[str | None, ...]
+
+
+def _groups(clusters: Iterable[Cluster], *but: int) -> list[list[Cluster]]:
+    """The clusters that are equal at all places and delimiters but those."""
+    found: dict[tuple[Key, Key], list[Cluster]] = defaultdict(list)
+    for c in clusters:
+        keys: list[str | None] = [key_of(shape) for shape in c.pattern]
+        delims = list(c.delims)
+        for place in but:
+            keys[place] = delims[place] = None
+        found[tuple(keys), tuple(delims)].append(c)
+    return list(found.values())
+
+
+def _softened(clusters: list[Cluster]) -> list[Cluster]:
+    """`eth0` and `eth1` are `eth` and a number, once both were seen."""
+    found: dict[object, list[Cluster]] = defaultdict(list)
+    for c in clusters:
+        keys = tuple(
+            _DIGITS.sub(VAR, shape) if soft and shape is not None else shape
+            for shape, soft in zip(c.pattern, c.soft, strict=True)
+        )
+        found[keys, c.delims].append(c)
+    return [unite(same) if len(same) > 1 else same[0] for same in found.values()]
+
+
+def _absorbed(clusters: list[Cluster]) -> list[Cluster]:
+    """What a cluster with free places already covers goes into it."""
+    wide = [c for c in clusters if None in c.pattern]
+    if not wide:
+        return clusters
+    taken: dict[int, list[Cluster]] = {id(c): [c] for c in wide}
+    left = []
+    for c in clusters:
+        if id(c) in taken:
+            continue
+        for w in wide:
+            if all(a is None or a == b for a, b in zip(w.pattern, c.pattern, strict=True)) and all(
+                a is None or a == b for a, b in zip(w.delims, c.delims, strict=True)
+            ):
+                taken[id(w)].append(c)
+                break
+        else:
+            left.append(c)
+    return [unite(same) if len(same) > 1 else same[0] for same in taken.values()] + left
+
+
+def _pairs(clusters: list[Cluster], evidence: Evidence) -> list[Cluster]:
+    """Two places that vary at once: each of them must have many words."""
+    size = len(clusters[0].pattern)
+    free = [place for place in range(size) if len({key_of(c.pattern[place]) for c in clusters}) >= VALUES]
+    if len(free) > 16:
+        return clusters
+    for i, one in enumerate(free):
+        for two in free[i + 1 :]:
+            out = []
+            for same in _groups(clusters, one, two):
+                fixed = sum(1 for shape in same[0].pattern if key_of(shape) != VAR) - 2
+                if (
+                    len(same) >= VALUES
+                    and fixed >= 2
+                    and varies(same, one, evidence, alone=False)
+                    and varies(same, two, evidence, alone=False)
+                ):
+                    out.append(unite(same))
+                else:
+                    out += same
+            clusters = out
+    return clusters
+
+
+def _pressed(clusters: list[Cluster]) -> list[Cluster]:
+    """Too many to keep apart: places with more than 16 words vary, whatever they look like."""
+    size = len(clusters[0].pattern)
+    crowded = [place for place in range(size) if len({c.pattern[place] for c in clusters}) > 16]
+    merged = [unite(same) if len(same) > 1 else same[0] for same in _groups(clusters, *crowded)]
+    return merged if len(merged) <= CROWD else [unite(merged)]
+
+
+def cluster(clusters: list[Cluster], evidence: Evidence) -> tuple[list[Cluster], bool]:
+    """(the clusters merged as far as the evidence goes, whether by force).
+
+    All of one structure. The result of an earlier call and singles of new rows may be given together.
+    """
+    if len(clusters) < 2 or not clusters[0].pattern:
+        return clusters, False
+    size = len(clusters[0].pattern)
+    if len(clusters) * size > 40 * CROWD:
+        # Long and many: comparing all places of all would take seconds.
+        return _pressed(clusters), True
+    clusters = _softened(_absorbed(clusters))
+    while True:
+        before = len(clusters)
+        for place in range(size):
+            one = clusters[0]
+            if all(
+                c.pattern[place] == one.pattern[place] and c.delims[place] == one.delims[place]
+                for c in clusters
+            ):
+                continue
+            out = []
+            for same in _groups(clusters, place):
+                if len(same) > 1 and varies(same, place, evidence):
+                    out.append(unite(same))
+                else:
+                    out += same
+            clusters = out
+        if len(clusters) == before and len(clusters) > 2:
+            clusters = _pairs(clusters, evidence)
+        if len(clusters) == before or len(clusters) == 1:
+            break
+    if len(clusters) > CROWD:
+        return _pressed(clusters), True
+    return clusters, False
