@@ -15,7 +15,7 @@ from promql import compare, peer, world
 from promql.differences import as_in_2_42, for_2_42, let_pass, syntax_of_3
 from promql.queries import Queries
 from weatherglass.base.errors import Invalid
-from weatherglass.metrics.promql import parse
+from weatherglass.metrics.promql import EXPERIMENTAL, parse
 
 _TOKENS = re.compile(r'"[^"]*"|[\w.]+|[=!<>~]=?~?|\S')
 _SPICE = (
@@ -86,7 +86,7 @@ def parse_differences(server, seed, count):
         answer = server.http.post("/api/v1/format_query", data={"query": text}).json()
         ours_text = text.replace("holt_winters", "double_exponential_smoothing")
         try:
-            parse(ours_text)
+            parse(ours_text, EXPERIMENTAL)
             told = ""
         except Invalid as error:
             told = str(error) or "refused"

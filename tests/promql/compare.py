@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from weatherglass.base.errors import Invalid, LimitExceeded
-from weatherglass.metrics.promql import evaluate, parse
+from weatherglass.metrics.promql import EXPERIMENTAL, evaluate, parse
 
 RELATIVE, ABSOLUTE = 1e-9, 1e-9
 
@@ -13,7 +13,7 @@ RELATIVE, ABSOLUTE = 1e-9, 1e-9
 def ours(query, select, start_ms, end_ms, step_ms):
     """{labels: {ms: value}} or the error."""
     try:
-        found = evaluate(parse(query), select, start_ms, end_ms, step_ms)
+        found = evaluate(parse(query, EXPERIMENTAL), select, start_ms, end_ms, step_ms)
     except (Invalid, LimitExceeded) as error:
         return error
     return shape(found)

@@ -10,7 +10,7 @@ import yaml
 from promql.compare import same, shape
 from promql.world import STALE, select_over
 from weatherglass.base.errors import Invalid, LimitExceeded
-from weatherglass.metrics.promql import evaluate, parse
+from weatherglass.metrics.promql import EXPERIMENTAL, evaluate, parse
 
 CASES = Path(__file__).parent / "cases"
 
@@ -22,7 +22,7 @@ def load(path):
 @pytest.mark.parametrize("case", load("parse/refused.yaml"), ids=lambda case: case["query"][:30])
 def test_refused(case):
     with pytest.raises(Invalid) as told:
-        parse(case["query"])
+        parse(case["query"], EXPERIMENTAL)
     assert told.value.where == case["where"], str(told.value)
     assert case["message"] in told.value.message
     assert case.get("mend", "") in told.value.mend
@@ -36,7 +36,7 @@ def at_path(node, path):
 
 @pytest.mark.parametrize("case", load("parse/trees.yaml"), ids=lambda case: case["query"][:30])
 def test_tree(case):
-    tree = parse(case["query"])
+    tree = parse(case["query"], EXPERIMENTAL)
     assert type(tree).__name__ == case["node"]
     assert {path: at_path(tree, path) for path in case["facts"]} == case["facts"]
     assert 0 <= tree.start < tree.end <= len(case["query"])
@@ -86,10 +86,10 @@ def test_evaluated(select, case, span):
     start, end, step = (round(one * 1000) for one in span)
     if "fails" in case:
         with pytest.raises((Invalid, LimitExceeded)) as told:
-            evaluate(parse(case["query"]), select, start, end, step)
+            evaluate(parse(case["query"], EXPERIMENTAL), select, start, end, step)
         assert case["fails"] in told.value.message
         return
-    found = evaluate(parse(case["query"]), select, start, end, step)
+    found = evaluate(parse(case["query"], EXPERIMENTAL), select, start, end, step)
     assert found.warnings == case.get("warnings", [])
     assert "infos" not in case or found.infos == case["infos"]
     if "scalar" in case:

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from promql.differences import TABLE
-from weatherglass.metrics.promql import AGGREGATORS, FUNCTIONS, evaluate, parser, windows
+from weatherglass.metrics.promql import AGGREGATORS, FUNCTIONS, options, parser
 
 PAGE = Path(__file__).parents[2] / "docs" / "promql.md"
 SHORT = {"instant vector": "v", "range vector": "v[…]", "scalar": "s", "string": '"…"'}
@@ -17,6 +17,10 @@ def signature(name, function):
         f"[, {kind}]" if least or k else f"[{kind}]" for k, kind in enumerate(kinds[least:])
     )
     return f"`{name}({shown}{', …' if function.variadic else ''})`"
+
+
+def flag(one):
+    return " Experimental." if one.experimental else ""
 
 
 def table(heads, rows):
@@ -32,32 +36,28 @@ def table(heads, rows):
 def sections():
     """What stands between `<!-- name -->` and `<!-- /name -->`."""
     bounds = (
-        ("steps of a range query", evaluate_bounds("MAX_STEPS")),
-        ("steps of a sub-query", evaluate_bounds("MAX_SUBQUERY_STEPS")),
-        ("series × steps of one selector", evaluate_bounds("MAX_CELLS")),
-        ("samples in all windows of a range function", f"{windows.MAX_LOOKED_AT:,}"),
+        ("steps of a range query", f"{options.MAX_STEPS:,}"),
+        ("steps of a sub-query", f"{options.MAX_SUBQUERY_STEPS:,}"),
+        ("series × steps of one selector", f"{options.MAX_CELLS:,}"),
+        ("samples in all windows of a range function", f"{options.MAX_LOOKED_AT:,}"),
         ("nesting", f"{parser.MAX_DEPTH:,}"),
         ("operators in one chain", f"{parser.MAX_CHAIN:,}"),
     )
     return {
         "functions": table(
             ("function", "gives"),
-            [(signature(name, one), one.doc + (" Gives a scalar." if one.returns == "scalar" else "")) for name, one in sorted(FUNCTIONS.items())],
+            [(signature(name, one), one.doc + (" Gives a scalar." if one.returns == "scalar" else "") + flag(one)) for name, one in sorted(FUNCTIONS.items())],
         ),
         "aggregators": table(
             ("operator", "gives"),
             [
-                (f"`{name}({SHORT[one.parameter] + ', ' if one.parameter else ''}v)`", one.doc)
+                (f"`{name}({SHORT[one.parameter] + ', ' if one.parameter else ''}v)`", one.doc + flag(one))
                 for name, one in sorted(AGGREGATORS.items())
             ],
         ),
         "bounds": table(("bound", "at most"), bounds),
         "differences": table(("here, as in Prometheus 3", "in the comparison"), TABLE),
     }  # fmt: skip
-
-
-def evaluate_bounds(name):
-    return f"{evaluate.__globals__[name]:,}"
 
 
 def filled(page):

@@ -11,7 +11,7 @@ from promql.compare import same, shape
 from promql.queries import Queries
 from promql.world import STALE, select_over
 from weatherglass.base.errors import Invalid, LimitExceeded
-from weatherglass.metrics.promql import AGGREGATORS, FUNCTIONS, evaluate, parse
+from weatherglass.metrics.promql import AGGREGATORS, EXPERIMENTAL, FUNCTIONS, evaluate, parse
 from weatherglass.metrics.types import Selection
 
 ALPHABET = "xab01.5mh[](){}=!~<>+-*/^%@:,\"'`\\ \n#$é\x00"
@@ -34,7 +34,7 @@ def generated(seed):
 
 def refused_well(text):
     try:
-        tree = parse(text)
+        tree = parse(text, EXPERIMENTAL)
     except Invalid as error:
         line, _, column = error.where.partition(":")
         assert 1 <= int(line) <= text.count("\n") + 1 and int(column) >= 1
@@ -102,7 +102,7 @@ def worlds(draw, values=values):
 
 def asked(query, select, start, end, step):
     try:
-        return evaluate(parse(query), select, start, end, step)
+        return evaluate(parse(query, EXPERIMENTAL), select, start, end, step)
     except (Invalid, LimitExceeded):
         return None
 

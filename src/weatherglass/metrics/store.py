@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -80,7 +80,8 @@ class Metrics:
         for offset, record in self._log.replay(self._log.first):
             self._replay(offset, record)
         for partition in self._partitions.values():
-            ends = [one.summary.last_ms for one in (*partition.blocks, *partition.kept.histograms)]
+            ends = [block.summary.last_ms for block in partition.blocks]
+            ends += [one.summary.last_ms for one in partition.kept.histograms]
             self._newest_ms = max(
                 [self._newest_ms, partition.head.last_ms, partition.histograms.last_ms, *ends]
             )
@@ -147,6 +148,10 @@ class Metrics:
     def append(self, tenant: str, batch: Samples) -> Written:
         """Stores a batch from inside the house; durable on return. Raises as `write`."""
         return self._store(tenant, intake.from_samples(batch))
+
+    def append_batch(self, tenant: str, batch: Any) -> Written:
+        """Stores a `wire.Batch` made inside the house, of canonical keys; durable on return. Raises as `write`."""
+        return self._store(tenant, batch)
 
     def append_histograms(self, tenant: str, batch: intake.NativeSamples) -> Written:
         """Stores native histograms from inside the house; durable on return. Raises as `write`."""
@@ -273,17 +278,27 @@ class Metrics:
         policies = self.policies(tenant)
         return rollups.rollup(partition, policies, matchers, length, method, start_ms, end_ms)
 
-    def query(self, tenant: str, expr: str, at_ms: int) -> QueryResult:
-        """An instant query. Raises Invalid (with the position), LimitExceeded."""
+    def query(self, tenant: str, expr: str, at_ms: int, query: Query | None = None) -> QueryResult:
+        """An instant query. `query` holds its options, and takes what was seen of it.
+
+        Raises Invalid (with the position), LimitExceeded, TimedOut.
+        """
         from weatherglass.metrics import promql
 
-        return promql.evaluate(promql.parse(expr), self._selector(tenant), at_ms, at_ms, 1)
+        query = query or promql.Query(at_ms, at_ms, 1)
+        tree = promql.parse(expr, query.options)
+        return promql.evaluate(tree, self._selector(tenant), at_ms, at_ms, 1, query.options, query)
 
-    def query_range(self, tenant: str, expr: str, start_ms: int, end_ms: int, step_ms: int) -> QueryResult:
-        """A range query, both ends included. Raises Invalid (with the position), LimitExceeded."""
+    def query_range(
+        self, tenant: str, expr: str, start_ms: int, end_ms: int, step_ms: int, query: Query | None = None
+    ) -> QueryResult:
+        """A range query, both ends included; else as `query`."""
         from weatherglass.metrics import promql
 
-        found = promql.evaluate(promql.parse(expr), self._selector(tenant), start_ms, end_ms, step_ms)
+        query = query or promql.Query(start_ms, end_ms, step_ms)
+        tree = promql.parse(expr, query.options)
+        select = self._selector(tenant)
+        found = promql.evaluate(tree, select, start_ms, end_ms, step_ms, query.options, query)
         return replace(found, type="matrix") if found.type == "vector" else found
 
     def _selector(self, tenant: str) -> Callable[[Sequence[Matcher], int, int], Selection]:

@@ -10,9 +10,11 @@ import numpy as np
 
 from weatherglass.base.errors import Invalid
 from weatherglass.engine.protocols import Labels
+from weatherglass.metrics.histogram import IncompatibleSchemas
 from weatherglass.metrics.promql.ast import ValueType
+from weatherglass.metrics.promql.native import Say, text_of, total
 from weatherglass.metrics.promql.over_time import quantile
-from weatherglass.metrics.promql.vector import Vector, drop, keep, sums, unite, with_label
+from weatherglass.metrics.promql.vector import ObjectArray, Vector, quoted, sums, unite, with_label
 from weatherglass.metrics.types import BoolArray, FloatArray, Int64Array
 
 
@@ -34,6 +36,7 @@ class Aggregator(NamedTuple):
     parameter: ValueType | None
     fold: Fold | None
     doc: str
+    experimental: bool = False  # Prometheus 3 has it behind a feature flag
 
 
 def _add(g: Group, values: FloatArray) -> FloatArray:
@@ -78,34 +81,41 @@ AGGREGATORS: dict[str, Aggregator] = {
     "quantile": Aggregator(ValueType.SCALAR, None, "The φ-quantile (0 ≤ φ ≤ 1) over the group."),
     "topk": Aggregator(ValueType.SCALAR, None, "The k largest series of each group, as they are."),
     "bottomk": Aggregator(ValueType.SCALAR, None, "The k smallest series of each group, as they are."),
-    "limitk": Aggregator(ValueType.SCALAR, None, "Any k series of each group, the same ones each time."),
+    "limitk": Aggregator(
+        ValueType.SCALAR, None, "Any k series of each group, the same ones each time.", experimental=True
+    ),
     "limit_ratio": Aggregator(
         ValueType.SCALAR,
         None,
         "About a share r of the series, the same ones each time; with r < 0 the others.",
+        experimental=True,
     ),
     "count_values": Aggregator(ValueType.STRING, None, "How many series of the group have each value."),
 }
 
 
 def aggregate(
-    op: str, vector: Vector, labels: tuple[str, ...], *, without: bool, parameter: FloatArray | str | None
+    op: str,
+    vector: Vector,
+    labels: tuple[str, ...],
+    *,
+    without: bool,
+    parameter: FloatArray | str | None,
+    say: Say,
 ) -> Vector:
     """`op by|without (labels) (vector)`; `parameter` is (n_steps,) or the label of count_values."""
     steps = vector.values.shape[1]
     if not vector.labels:
         return Vector.empty(steps)
-    keys: dict[Labels, int] = {}
-    named: Callable[[Labels], Labels] = (
-        (lambda one: drop(one, {*labels, "__name__"})) if without else (lambda one: keep(one, labels))
-    )
-    of = np.fromiter(
-        (keys.setdefault(named(one), len(keys)) for one in vector.labels), np.int64, len(vector.labels)
-    )
+    keys, of = grouped(vector.labels, labels, without=without)
     if op == "count_values":
         if not parameter:
             raise Invalid('invalid label name ""', mend="name the label that takes the value")
-        return _count_values(vector, list(keys), of, str(parameter))
+        return _count_values(vector, keys, of, str(parameter))
+    if vector.histograms is not None and op not in _OF_EITHER:
+        if vector.native.any():
+            say("ignored in aggregation", op)
+        vector = vector.plain(vector.values, vector.floats)
     order = np.argsort(of, kind="stable")
     of = of[order]
     starts = np.flatnonzero(np.append(True, of[1:] != of[:-1]))
@@ -126,7 +136,53 @@ def aggregate(
     else:
         assert isinstance(parameter, np.ndarray)
         values = _quantile(g, parameter, len(keys), steps)
-    return Vector(list(keys), np.where(present, values, 0.0), present)
+    out = Vector(keys, np.where(present, values, 0.0), present)
+    if vector.histograms is not None and op in ("sum", "avg"):
+        return _natives(out, vector, order, g, say, mean=op == "avg")
+    return out
+
+
+_OF_EITHER = frozenset(("sum", "avg", "count", "group", "limitk", "limit_ratio", "count_values"))
+
+
+def grouped(
+    all_labels: list[Labels], labels: tuple[str, ...], *, without: bool
+) -> tuple[list[Labels], Int64Array]:
+    """(the groups' label sets, each series' group)."""
+    if not labels and not without:
+        return [()], np.zeros(len(all_labels), np.int64)
+    named = frozenset((*labels, "__name__") if without else labels)
+    keys: dict[Labels, int] = {}
+    of = [
+        keys.setdefault(tuple([pair for pair in one if (pair[0] in named) is not without]), len(keys))
+        for one in all_labels
+    ]
+    return list(keys), np.array(of, np.int64)
+
+
+def _natives(out: Vector, vector: Vector, order: Int64Array, g: Group, say: Say, *, mean: bool) -> Vector:
+    """Sums or means of the groups and steps at which a member is a native histogram."""
+    native, cells = vector.native[order], vector.histograms
+    assert cells is not None
+    histograms: ObjectArray = np.full(out.values.shape, None, object)
+    present = out.present.copy()
+    for group, step in zip(*np.nonzero(np.logical_or.reduceat(native, g.starts, axis=0)), strict=True):
+        members = slice(g.starts[group], g.starts[group + 1] if group + 1 < len(g.starts) else len(g.of))
+        there = native[members, step]
+        if (g.present[members, step] & ~there).any():
+            say("mixed aggregation", "")
+            present[group, step] = False
+            continue
+        rows = order[members][there]
+        try:
+            whole, n = total(cells[rows, step], say, "aggregation")
+        except IncompatibleSchemas:
+            name = next((v for row in rows for k, v in vector.labels[row] if k == "__name__"), "")
+            say("mixed schemas", quoted(name))
+            present[group, step] = False
+            continue
+        histograms[group, step] = whole.divided(float(n)) if mean else whole
+    return Vector(out.labels, out.values, present, histograms)
 
 
 def _quantile(g: Group, q: FloatArray, groups: int, steps: int) -> FloatArray:
@@ -164,7 +220,7 @@ def _top(vector: Vector, order: Int64Array, g: Group, k: FloatArray, *, largest:
     if vector.values.shape[1] == 1:  # an instant query answers in order of value
         value = vector.values[kept, 0]
         kept = kept[np.lexsort((-value if largest else value, np.isnan(value)))]
-    return Vector([vector.labels[i] for i in kept], vector.values[kept], chosen[kept])
+    return vector.where(chosen).rows(kept)
 
 
 def _first(vector: Vector, order: Int64Array, g: Group, k: FloatArray) -> Vector:
@@ -175,7 +231,7 @@ def _first(vector: Vector, order: Int64Array, g: Group, k: FloatArray) -> Vector
         drawn = members[np.argsort([_draw(vector.labels[i]) for i in members], kind="stable")]
         there = vector.present[drawn]
         chosen[drawn] = there & (np.cumsum(there, axis=0) <= np.trunc(np.clip(k, 0, len(drawn))))
-    return Vector(vector.labels, vector.values, chosen)
+    return vector.where(chosen)
 
 
 def _share(vector: Vector, ratio: FloatArray) -> Vector:
@@ -184,7 +240,7 @@ def _share(vector: Vector, ratio: FloatArray) -> Vector:
     drawn = np.array([_draw(one) for one in vector.labels])[:, None]
     ratio = np.clip(ratio, -1, 1)
     chosen = np.where(ratio >= 0, drawn < ratio, drawn >= 1 + ratio)
-    return Vector(vector.labels, vector.values, np.asarray(vector.present & chosen))
+    return vector.where(np.asarray(vector.present & chosen))
 
 
 def _draw(labels: Labels) -> float:
@@ -198,7 +254,9 @@ def _count_values(vector: Vector, keys: list[Labels], of: Int64Array, label: str
     steps = vector.values.shape[1]
     for i in range(len(vector.labels)):
         for step in np.flatnonzero(vector.present[i]):
-            name = with_label(keys[of[i]], label, number(float(vector.values[i, step])))
+            cell = None if vector.histograms is None else vector.histograms[i, step]
+            text = number(float(vector.values[i, step])) if cell is None else text_of(cell)
+            name = with_label(keys[of[i]], label, text)
             row = rows.setdefault(name, len(rows))
             if row == len(counts):
                 counts.append(np.zeros(steps))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
+from weatherglass.metrics.promql.durations import Span
 from weatherglass.metrics.types import Matcher
 
 
@@ -21,6 +22,7 @@ class Node:
     start: int
     end: int
     type: ValueType
+    source: str = field(default="", repr=False, compare=False)  # the whole query, for positions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,24 +39,25 @@ class StringLiteral(Node):
 class Shift:
     """Where in time a selector or sub-query looks: `offset` (s, may be negative) and `@`."""
 
-    offset_s: float = 0.0
+    offset_s: Span = 0.0
     at: float | Literal["start", "end"] | None = None  # seconds since the epoch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selector(Node):
-    """A vector selector; with `range_s` > 0 a matrix selector."""
+    """A vector selector; a matrix selector where it has a `range_s`."""
 
     matchers: tuple[Matcher, ...]
-    range_s: float = 0.0
+    range_s: Span = 0.0
     shift: Shift = Shift()
+    edges: Literal["", "anchored", "smoothed"] = ""  # how a range's edges, or an instant, are met
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subquery(Node):
     expr: Node
-    range_s: float
-    step_s: float  # 0: the default, one minute
+    range_s: Span
+    step_s: Span  # 0: the default, one minute
     shift: Shift = Shift()
 
 
@@ -62,7 +65,6 @@ class Subquery(Node):
 class Call(Node):
     function: str
     args: tuple[Node, ...]
-    source: str  # the whole query, for positions in annotations
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +74,6 @@ class Aggregation(Node):
     parameter: Node | None
     labels: tuple[str, ...]
     without: bool
-    source: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +84,8 @@ class Matching:
     on: bool = False
     group: Literal["", "left", "right"] = ""
     include: tuple[str, ...] = ()
+    fill_left: float | None = None  # what stands in for a series that is missing on that side
+    fill_right: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from weatherglass.metrics.promql import calendar_fields as cal
-from weatherglass.metrics.promql import histograms, labelled, over_time
+from weatherglass.metrics.promql import histograms, info, labelled, over_time
 from weatherglass.metrics.promql.ast import ValueType
 from weatherglass.metrics.promql.vector import larger, smaller
 from weatherglass.metrics.types import FloatArray
@@ -36,6 +36,7 @@ class Function(NamedTuple):
     optional: int = 0
     variadic: int = 0
     keeps_name: bool = False
+    experimental: bool = False  # Prometheus 3 has it behind a feature flag
 
 
 def _round(values: FloatArray, nearest: FloatArray) -> FloatArray:
@@ -126,9 +127,20 @@ FUNCTIONS: dict[str, Function] = {
     "sort_by_label_desc": Function((VECTOR, STRING), "labels", labelled.sort_by_label_desc, "Ordered by the given labels, descending.", variadic=1),
     "label_replace": Function((VECTOR, STRING, STRING, STRING, STRING), "labels", labelled.label_replace, "Sets a label from another by a regular expression: (v, dst, replacement, src, regex)."),
     "label_join": Function((VECTOR, STRING, STRING, STRING), "labels", labelled.label_join, "Sets a label to others joined: (v, dst, separator, src…).", optional=1, variadic=1),
-    "histogram_quantile": Function((SCALAR, VECTOR), "labels", histograms.histogram_quantile, "The φ-quantile of classic histogram buckets (label le)."),
-    "histogram_fraction": Function((SCALAR, SCALAR, VECTOR), "labels", histograms.histogram_fraction, "The share of observations between lower and upper, of classic histogram buckets."),
+    "histogram_count": Function((VECTOR,), "labels", histograms.histogram_count, "Number of observations of native histograms."),
+    "histogram_sum": Function((VECTOR,), "labels", histograms.histogram_sum, "Sum of observations of native histograms."),
+    "histogram_avg": Function((VECTOR,), "labels", histograms.histogram_avg, "Mean of the observations of native histograms."),
+    "histogram_stddev": Function((VECTOR,), "labels", histograms.histogram_stddev, "Estimated standard deviation of the observations of native histograms."),
+    "histogram_stdvar": Function((VECTOR,), "labels", histograms.histogram_stdvar, "Estimated variance of the observations of native histograms."),
+    "histogram_quantiles": Function((VECTOR, STRING, SCALAR), "labels", histograms.histogram_quantiles, "Several quantiles at once, each under a label of the name given.", variadic=1),
+    "histogram_quantile": Function((SCALAR, VECTOR), "labels", histograms.histogram_quantile, "The φ-quantile of histograms, native or of classic buckets (label le)."),
+    "histogram_fraction": Function((SCALAR, SCALAR, VECTOR), "labels", histograms.histogram_fraction, "The share of observations between lower and upper, of histograms native or classic."),
+    "info": Function((VECTOR, VECTOR), "labels", info.info, "Adds the labels of matching info series (target_info): (v, {selector}).", optional=1),
     # time
+    "start": Function((), "labels", labelled.bound_of("start"), "The query's start, s since the epoch.", returns=SCALAR),
+    "end": Function((), "labels", labelled.bound_of("end"), "The query's end, s since the epoch.", returns=SCALAR),
+    "range": Function((), "labels", labelled.bound_of("range"), "The query's range, s.", returns=SCALAR),
+    "step": Function((), "labels", labelled.bound_of("step"), "The query's step, s.", returns=SCALAR),
     "time": Function((), "labels", labelled.time, "The step's instant, s since the epoch.", returns=SCALAR),
     "pi": Function((), "labels", labelled.pi, "π.", returns=SCALAR),
     "minute": _date(cal.minute, "Minute of the hour, UTC."),
@@ -140,3 +152,10 @@ FUNCTIONS: dict[str, Function] = {
     "month": _date(cal.month, "Month, January is 1, UTC."),
     "year": _date(cal.year, "Year, UTC."),
 }  # fmt: skip
+
+EXPERIMENTAL = (
+    "double_exponential_smoothing", "end", "first_over_time", "histogram_quantiles", "info", "mad_over_time", "range",
+    "sort_by_label", "sort_by_label_desc", "start", "step", "ts_of_first_over_time", "ts_of_last_over_time",
+    "ts_of_max_over_time", "ts_of_min_over_time",
+)  # fmt: skip
+FUNCTIONS.update({name: FUNCTIONS[name]._replace(experimental=True) for name in EXPERIMENTAL})

@@ -14,19 +14,12 @@ import numpy as np
 from weatherglass.base.errors import Invalid
 from weatherglass.engine.protocols import Labels
 from weatherglass.metrics.promql.ast import Call, Node, Selector, StringLiteral
-from weatherglass.metrics.promql.vector import (
-    Vector,
-    larger,
-    smaller,
-    unite,
-    with_label,
-    without_name,
-)
+from weatherglass.metrics.promql.vector import Vector, larger, smaller, united, with_label
 from weatherglass.metrics.regex import compiled
 from weatherglass.metrics.types import FloatArray
 
 if TYPE_CHECKING:
-    from weatherglass.metrics.promql.evaluate import Evaluation
+    from weatherglass.metrics.promql.evaluation import Evaluation
 
 
 def _text(node: Node) -> str:
@@ -57,14 +50,15 @@ def absent(ev: Evaluation, call: Call) -> Vector:
 
 
 def absent_over_time(ev: Evaluation, call: Call) -> Vector:
-    there = np.asarray(ev.windows(call.args[0]).some.any(axis=0))
+    there = np.asarray(ev.windows(call.args[0]).any.any(axis=0))
     return Vector([_equal_labels(call.args[0])], np.ones((1, ev.steps)), ~there[None, :])
 
 
 def scalar(ev: Evaluation, call: Call) -> FloatArray:
     inner = ev.vector(call.args[0])
-    one = inner.present.sum(axis=0) == 1
-    return np.where(one, np.where(inner.present, inner.values, 0.0).sum(axis=0), np.nan)
+    there = inner.floats
+    one = there.sum(axis=0) == 1
+    return np.where(one, np.where(there, inner.values, 0.0).sum(axis=0), np.nan)
 
 
 def vector(ev: Evaluation, call: Call) -> Vector:
@@ -79,7 +73,7 @@ def timestamp(ev: Evaluation, call: Call) -> Vector:
     else:
         inner = ev.vector(node)
         seconds = np.broadcast_to(ev.at_ms / 1000.0, inner.values.shape)
-    return unite([without_name(one) for one in inner.labels], np.array(seconds), inner.present)
+    return ev.unnamed(inner.plain(np.array(seconds), inner.present))
 
 
 def time(ev: Evaluation, call: Call) -> FloatArray:
@@ -95,7 +89,7 @@ def date(field: Callable[[FloatArray], FloatArray]) -> Callable[[Evaluation, Cal
         if not call.args:
             return Vector([()], field(ev.at_ms / 1000.0)[None, :], np.ones((1, ev.steps), np.bool_))
         inner = ev.vector(call.args[0])
-        return unite([without_name(one) for one in inner.labels], field(inner.values), inner.present)
+        return ev.unnamed(inner.plain(field(inner.values), inner.floats))
 
     return kernel
 
@@ -103,15 +97,15 @@ def date(field: Callable[[FloatArray], FloatArray]) -> Callable[[Evaluation, Cal
 def clamp(ev: Evaluation, call: Call) -> Vector:
     inner, low, high = ev.vector(call.args[0]), ev.scalar(call.args[1]), ev.scalar(call.args[2])
     values = larger(low, smaller(high, inner.values))
-    return unite([without_name(one) for one in inner.labels], values, inner.present & ~(low > high))
+    return ev.unnamed(inner.plain(values, inner.floats & ~(low > high)))
 
 
 def _ordered(inner: Vector, descending: bool) -> Vector:
     if inner.values.shape[1] != 1:
         return inner  # a range query's series have no order to give
+    inner = inner.plain(inner.values, inner.floats)
     value = inner.values[:, 0]
-    order = np.lexsort((-value if descending else value, np.isnan(value)))
-    return Vector([inner.labels[i] for i in order], inner.values[order], inner.present[order])
+    return inner.rows(np.lexsort((-value if descending else value, np.isnan(value))))
 
 
 def sort(ev: Evaluation, call: Call) -> Vector:
@@ -137,7 +131,7 @@ def _by_label(ev: Evaluation, call: Call, *, descending: bool) -> Vector:
         key=lambda i: ([_natural(sets[i].get(n, "")) for n in names], inner.labels[i]),
         reverse=descending,
     )
-    return Vector([inner.labels[i] for i in order], inner.values[order], inner.present[order])
+    return inner.rows(order)
 
 
 def sort_by_label(ev: Evaluation, call: Call) -> Vector:
@@ -183,7 +177,7 @@ def label_replace(ev: Evaluation, call: Call) -> Vector:
     for one in inner.labels:
         match = pattern.fullmatch(dict(one).get(source, ""))
         labels.append(with_label(one, target, expand(match)) if match else one)
-    return unite(labels, inner.values, inner.present)
+    return _relabelled(inner, labels, target)
 
 
 def label_join(ev: Evaluation, call: Call) -> Vector:
@@ -193,4 +187,19 @@ def label_join(ev: Evaluation, call: Call) -> Vector:
     labels = [
         with_label(one, target, separator.join(dict(one).get(s, "") for s in sources)) for one in inner.labels
     ]
-    return unite(labels, inner.values, inner.present)
+    return _relabelled(inner, labels, target)
+
+
+def _relabelled(inner: Vector, labels: list[Labels], target: str) -> Vector:
+    """Other labels; a name that is set stays."""
+    nameless = None if target == "__name__" else inner.nameless
+    return united(Vector(labels, inner.values, inner.present, inner.histograms, nameless))
+
+
+def bound_of(which: str) -> Callable[[Evaluation, Call], FloatArray]:
+    """The query's own start, end, range or step, s."""
+
+    def kernel(ev: Evaluation, call: Call) -> FloatArray:
+        return np.full(ev.steps, ev.query.seconds(which))
+
+    return kernel

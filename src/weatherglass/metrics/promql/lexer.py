@@ -41,7 +41,7 @@ _PATTERNS = (
         re.compile(r"0[xX][0-9a-fA-F_]+|(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:[eE][+-]?\d+)?(?![\w.])"),
     ),
     ("ident", re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")),
-    ("op", re.compile(r"==|!=|<=|>=|=~|!~|[-+*/%^<>=(){}\[\],@:]")),
+    ("op", re.compile(r"==|!=|<=|>=|</|>/|=~|!~|[-+*/%^<>=(){}\[\],@:]")),
 )
 _OCTAL = re.compile(r"0[0-7]+")  # as Go reads whole numbers
 _BARE_IDENT = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import replace
+from functools import lru_cache
 from typing import Literal
 
 from weatherglass.base.errors import Invalid
@@ -23,16 +24,18 @@ from weatherglass.metrics.promql.ast import (
     Unary,
     ValueType,
 )
+from weatherglass.metrics.promql.durations import Span
 from weatherglass.metrics.promql.functions import FUNCTIONS
 from weatherglass.metrics.promql.lexer import Token
-from weatherglass.metrics.promql.reader import Reader, say
+from weatherglass.metrics.promql.options import STABLE, Options
+from weatherglass.metrics.promql.reader import MAX_DEPTH, Reader, say
 from weatherglass.metrics.types import Matcher, MatchOp
 
 SCALAR, VECTOR, MATRIX, STRING = ValueType.SCALAR, ValueType.VECTOR, ValueType.MATRIX, ValueType.STRING
 
 PRECEDENCE = {
     "or": 1, "and": 2, "unless": 2,
-    "==": 3, "!=": 3, "<": 3, ">": 3, "<=": 3, ">=": 3,
+    "==": 3, "!=": 3, "<": 3, ">": 3, "<=": 3, ">=": 3, "</": 3, ">/": 3,
     "+": 4, "-": 4, "*": 5, "/": 5, "%": 5, "atan2": 5, "^": 6,
 }  # fmt: skip
 COMPARISONS = frozenset(("==", "!=", "<", ">", "<=", ">="))
@@ -40,13 +43,16 @@ _RESERVED = frozenset(
     ("atan2", "bool", "on", "ignoring", "group_left", "group_right")
 )  # the words that name no metric
 SET_OPERATORS = frozenset(("and", "or", "unless"))
-MAX_DEPTH = 100  # nested deeper than this is hostile, and would exhaust the stack of what walks the tree
+TRIMS = frozenset(("</", ">/"))
+ANCHORED_SAFE = ("changes", "delta", "increase", "rate", "resets")
+SMOOTHED_SAFE = ("delta", "increase", "rate")
 MAX_CHAIN = 5000  # operators in one chain a + b + c …; the tree leans left as far, and what walks it goes down in a loop
 
 
-def parse(text: str) -> Node:
+@lru_cache(512)
+def parse(text: str, options: Options = STABLE) -> Node:
     """The typed tree of a query. Raises Invalid whose `where` is `line:column`."""
-    parser = _Parser(text)
+    parser = _Parser(text, options)
     tree = parser.expression(0)
     if parser.token.kind != "end":
         parser.fail(f"unexpected {say(parser.token)}")
@@ -93,7 +99,7 @@ class _Parser(Reader):
                 return inner
             if isinstance(inner, NumberLiteral):
                 return replace(inner, value=-inner.value, start=sign.start)
-            return Unary(start=sign.start, end=inner.end, type=inner.type, expr=inner)
+            return Unary(start=sign.start, end=inner.end, type=inner.type, source=self.text, expr=inner)
         return self.postfix(self.primary())
 
     def postfix(self, node: Node) -> Node:
@@ -102,7 +108,9 @@ class _Parser(Reader):
                 node = self.bracket(node)
             elif self.at_word("offset"):
                 self.next()
-                node = self.shifted(node, offset_s=self.signed_duration("offset"))
+                node = self.shifted(node, offset_s=self.offset())
+            elif self.at_word("anchored", "smoothed"):
+                node = self.edged(node)
             elif self.at("@"):
                 self.next()
                 node = self.shifted(node, at=self.at_modifier())
@@ -113,10 +121,14 @@ class _Parser(Reader):
         token = self.token
         if token.kind in ("number", "duration"):
             self.next()
-            return NumberLiteral(start=token.start, end=token.end, type=SCALAR, value=float(token.value))
+            return NumberLiteral(
+                start=token.start, end=token.end, type=SCALAR, source=self.text, value=float(token.value)
+            )
         if token.kind == "string":
             self.next()
-            return StringLiteral(start=token.start, end=token.end, type=STRING, value=str(token.value))
+            return StringLiteral(
+                start=token.start, end=token.end, type=STRING, source=self.text, value=str(token.value)
+            )
         if self.at("("):
             self.next()
             inner = self.expression(0)
@@ -135,7 +147,9 @@ class _Parser(Reader):
                 self.fail(f"unexpected {say(token)}")
             if word in ("inf", "nan"):
                 self.next()
-                return NumberLiteral(start=token.start, end=token.end, type=SCALAR, value=float(word))
+                return NumberLiteral(
+                    start=token.start, end=token.end, type=SCALAR, source=self.text, value=float(word)
+                )
             self.next()
             return self.selector(token)
         return self.fail(f"unexpected {say(token)}")
@@ -160,7 +174,7 @@ class _Parser(Reader):
                 self.tokens[self.i - 1],
                 mend="name a metric, or give one label a value",
             )
-        return Selector(start=start, end=end, type=VECTOR, matchers=tuple(matchers))
+        return Selector(start=start, end=end, type=VECTOR, source=self.text, matchers=tuple(matchers))
 
     def matcher(self, *, bare: bool, named: bool) -> Matcher:
         token = self.next()
@@ -194,12 +208,18 @@ class _Parser(Reader):
         opening = self.next()
         span = self.duration("range")
         if self.take(":"):
-            step = 0.0 if self.at("]") else self.duration("sub-query step")
+            step: Span = 0.0 if self.at("]") else self.duration("sub-query step")
             close = self.expect("]", "sub-query")
             if node.type not in (VECTOR, SCALAR):
                 self.fail(f"subquery is only allowed on instant vector, got {node.type} instead", opening)
             return Subquery(
-                start=node.start, end=close.end, type=MATRIX, expr=node, range_s=span, step_s=step
+                start=node.start,
+                end=close.end,
+                type=MATRIX,
+                source=self.text,
+                expr=node,
+                range_s=span,
+                step_s=step,
             )
         close = self.expect("]", "matrix selector")
         if not isinstance(node, Selector) or node.type is not VECTOR or self.text[node.start] == "(":
@@ -208,7 +228,7 @@ class _Parser(Reader):
             self.fail("no offset or @ modifiers allowed before range", opening, mend="put the range first")
         return replace(node, range_s=span, type=MATRIX, end=close.end)
 
-    def shifted(self, node: Node, *, offset_s: float | None = None, at: float | str | None = None) -> Node:
+    def shifted(self, node: Node, *, offset_s: Span | None = None, at: float | str | None = None) -> Node:
         word = "offset" if at is None else "@"
         if not isinstance(node, Selector | Subquery) or (
             self.text[node.start] == "(" and not isinstance(node, Subquery)
@@ -226,6 +246,20 @@ class _Parser(Reader):
         if node.shift.at is not None:
             self.fail("@ <timestamp> may not be set multiple times", node)
         return replace(node, shift=replace(node.shift, at=at), end=self.tokens[self.i - 1].end)  # type: ignore[arg-type]
+
+    def edged(self, node: Node) -> Node:
+        """`anchored` after a range, `smoothed` after a range or a selector."""
+        word = self.next()
+        kind: Literal["anchored", "smoothed"] = "anchored" if word.text.lower() == "anchored" else "smoothed"
+        if not self.options.experimental:
+            self.fail(f"{kind} modifier is experimental and not enabled", word)
+        if not isinstance(node, Selector) or self.text[node.start] == "(":
+            self.fail(f"{kind} modifier must be preceded by a selector", word)
+        if node.edges:
+            self.fail("anchored and smoothed modifiers may not be set multiple times", word)
+        if kind == "anchored" and node.type is not MATRIX:
+            self.fail("anchored modifier must be preceded by a range selector", word)
+        return replace(node, edges=kind, end=word.end)
 
     # --- calls and aggregations ---
 
@@ -250,6 +284,8 @@ class _Parser(Reader):
                 name,
                 mend=f"did you mean {near[0]}?" if near else "",
             )
+        if function.experimental and not self.options.experimental:
+            self.fail(f"function {name.text!r} is not enabled", name)
         args, close = self.arguments()
         least = len(function.args) - function.optional
         most = len(function.args) if function.variadic == 0 else 10**6
@@ -264,6 +300,15 @@ class _Parser(Reader):
             self.fail(f"expected {bound} argument(s) in call to {name.text!r}, got {len(args)}", name)
         for i, arg in enumerate(args):
             self.want(arg, function.args[min(i, len(function.args) - 1)], f"call to function {name.text!r}")
+        for arg in args:
+            edges = arg.edges if isinstance(arg, Selector) and arg.type is MATRIX else ""
+            safe = {"anchored": ANCHORED_SAFE, "smoothed": SMOOTHED_SAFE}.get(edges, (name.text,))
+            if name.text not in safe:
+                self.fail(
+                    f"{edges} modifier can only be used with: {', '.join(safe)} - not with {name.text}", arg
+                )
+        if name.text == "info" and len(args) > 1 and not isinstance(args[1], Selector):
+            self.fail("expected label selectors only", args[1])
         return Call(
             start=name.start,
             end=close.end,
@@ -282,6 +327,11 @@ class _Parser(Reader):
     def aggregation(self) -> Node:
         name = self.next()
         op = name.text.lower()
+        if AGGREGATORS[op].experimental and not self.options.experimental:
+            self.fail(
+                f"{op}() is experimental and must be enabled with --promql-experimental",
+                name,
+            )
         group = self.grouping()
         args, close = self.arguments()
         end = close.end
@@ -328,7 +378,30 @@ class _Parser(Reader):
                 if on and both:
                     self.fail(f"label {min(both)!r} must not occur in ON and GROUP clause at once")
                 matching = replace(matching, group=side, include=include)
-        return keep_bool, matching
+        return keep_bool, self.filled(matching)
+
+    def filled(self, matching: Matching) -> Matching:
+        """`fill(x)`, `fill_left(x)`, `fill_right(x)` after all other modifiers."""
+        while self.at_word("fill", "fill_left", "fill_right") and self.tokens[self.i + 1].text == "(":
+            word = self.next()
+            if not self.options.experimental:
+                self.fail("binop fill modifiers are experimental and not enabled", word)
+            self.expect("(", "fill modifier")
+            sign = -1.0 if self.at("-") else 1.0
+            if self.at("-", "+"):
+                self.next()
+            token = self.next()
+            named = token.kind == "ident" and token.text.lower() in ("inf", "nan")
+            if not named and token.kind not in ("number", "duration"):
+                self.fail(f"unexpected {say(token)} in fill modifier, expected a number", token)
+            value = sign * float(token.value if not named else token.text.lower())
+            self.expect(")", "fill modifier")
+            kind = word.text.lower()
+            if kind != "fill_right":
+                matching = replace(matching, fill_left=value)
+            if kind != "fill_left":
+                matching = replace(matching, fill_right=value)
+        return matching
 
     def binary(self, op: str, left: Node, right: Node, keep_bool: bool, matching: Matching) -> Node:
         for side in (left, right):
@@ -339,6 +412,13 @@ class _Parser(Reader):
             self.fail("bool modifier can only be used on comparison operators", left)
         if op in COMPARISONS and not keep_bool and left.type is SCALAR and right.type is SCALAR:
             self.fail("comparisons between scalars must use BOOL modifier", left, mend=f"write {op} bool")
+        filled = matching.fill_left is not None or matching.fill_right is not None
+        if filled and not both_vectors:
+            self.fail("filling in missing series only allowed between instant vectors", left)
+        if filled and op in SET_OPERATORS:
+            self.fail("filling in missing series not allowed for set operators", left)
+        if op in TRIMS and not self.options.experimental:
+            self.fail(f"operator {op} is experimental and not enabled", left)
         if op in SET_OPERATORS:
             if not both_vectors:
                 self.fail(f"set operator {op!r} not allowed in binary scalar expression", left)
@@ -348,5 +428,5 @@ class _Parser(Reader):
             self.fail("vector matching only allowed between instant vectors", left)
         return Binary(
             start=left.start, end=right.end, type=VECTOR if VECTOR in (left.type, right.type) else SCALAR,
-            op=op, left=left, right=right, bool_modifier=keep_bool, matching=matching,
+            source=self.text, op=op, left=left, right=right, bool_modifier=keep_bool, matching=matching,
         )  # fmt: skip

@@ -9,8 +9,11 @@ from typing import Literal, NoReturn
 
 from weatherglass.metrics.promql import lexer
 from weatherglass.metrics.promql.ast import Node
+from weatherglass.metrics.promql.durations import Duration, Span, seconds
 from weatherglass.metrics.promql.lexer import Token
+from weatherglass.metrics.promql.options import Options
 
+MAX_DEPTH = 100  # nested deeper than this is hostile, and would exhaust the stack of what walks the tree
 _MOST_S = 9.2e9  # about 292 years, Prometheus' longest duration; in ms far within int64
 
 
@@ -21,8 +24,9 @@ def say(token: Token) -> str:
 class Reader:
     """Where in a query's tokens the parser stands."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, options: Options) -> None:
         self.text = text
+        self.options = options
         self.tokens = lexer.tokens(text)
         self.i = 0
         self.depth = 0
@@ -58,32 +62,101 @@ class Reader:
 
     # --- phrases ---
 
-    def duration(self, where: str) -> float:
+    def duration(self, where: str) -> Span:
+        """A duration that must be positive: of a range, of a sub-query's step."""
+        began = self.token
+        found = self._sum(where) if self.options.experimental else self._plain(where)
+        if not isinstance(found, Duration) and not found >= 0.001:
+            self.fail("duration must be greater than 0", began, mend="at least a millisecond")
+        return found
+
+    def offset(self) -> Span:
+        """The duration of an `offset`, which may be negative; arithmetic stands in parentheses."""
+        sign = self.token
+        if self.at("-", "+"):
+            self.next()
+        found = self._atom("offset") if self.options.experimental else self._plain("offset")
+        return self._made(sign, "neg", found) if sign.text == "-" else found
+
+    def _plain(self, where: str) -> float:
         token = self.next()
         if token.kind not in ("duration", "number"):
+            word = token.text.lower()
+            if token.text in ("(", "+", "-") or word in ("step", "range", "min", "max"):
+                self.fail("experimental duration expression is not enabled", token)
             self.fail(
                 f"unexpected {say(token)} in {where}, expected a duration", token, mend="for example 5m"
             )
-        if not float(token.value) >= 0.001:
-            self.fail("duration must be greater than 0", token, mend="at least a millisecond")
         return self.bounded(token)
+
+    def _sum(self, where: str) -> Span:
+        left = self._product(where)
+        while self.at("+", "-"):
+            op = self.next()
+            left = self._made(op, op.text, left, self._product(where))
+        return left
+
+    def _product(self, where: str) -> Span:
+        left = self._factor(where)
+        while self.at("*", "/", "%"):
+            op = self.next()
+            left = self._made(op, op.text, left, self._factor(where))
+        return left
+
+    def _factor(self, where: str) -> Span:
+        """A sign, a power, parentheses, a call, a literal."""
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            self.fail("the expression is nested too deeply")
+        token = self.token
+        if self.at("-", "+"):
+            self.next()
+            inner = self._factor(where)
+            found = inner if token.text == "+" else self._made(token, "neg", inner)
+        else:
+            found = self._power(where)
+        self.depth -= 1
+        return found
+
+    def _power(self, where: str) -> Span:
+        base = self._atom(where)
+        if self.at("^"):
+            op = self.next()
+            return self._made(op, "^", base, self._factor(where))
+        return base
+
+    def _atom(self, where: str) -> Span:
+        token = self.token
+        if self.take("("):
+            inner = self._sum(where)
+            self.expect(")", where)
+            return inner
+        if self.at_word("step", "range"):
+            self.next()
+            self.expect("(", where)
+            self.expect(")", where)
+            return self._made(token, token.text.lower())
+        if self.at_word("min", "max"):
+            self.next()
+            self.expect("(", where)
+            first = self._sum(where)
+            self.expect(",", where)
+            second = self._sum(where)
+            self.expect(")", where)
+            return self._made(token, token.text.lower(), first, second)
+        return self._plain(where)
+
+    def _made(self, token: Token, op: str, *args: Span) -> Span:
+        made = Duration(op, args, lexer.position(self.text, token.start))
+        if op in ("step", "range") or any(isinstance(one, Duration) for one in args):
+            return made
+        return seconds(made, 0.0, 0.0)
 
     def bounded(self, token: Token) -> float:
         """A duration's or instant's seconds. What lies farther off would not fit in milliseconds."""
         if not float(token.value) < _MOST_S:
             self.fail(f"{say(token)} is out of range", token)
         return float(token.value)
-
-    def signed_duration(self, where: str) -> float:
-        sign = 1.0
-        if self.at("-", "+"):
-            sign = -1.0 if self.next().text == "-" else 1.0
-        token = self.next()
-        if token.kind not in ("duration", "number"):
-            self.fail(
-                f"unexpected {say(token)} in {where}, expected a duration", token, mend="for example 5m"
-            )
-        return sign * self.bounded(token)
 
     def at_modifier(self) -> float | Literal["start", "end"]:
         if self.at_word("start", "end"):

@@ -15,13 +15,14 @@ import numpy as np
 
 from weatherglass.base.errors import LimitExceeded
 from weatherglass.engine.protocols import Labels
-from weatherglass.metrics.promql.vector import sums
+from weatherglass.metrics.histogram import Histogram
+from weatherglass.metrics.promql.options import MAX_LOOKED_AT
+from weatherglass.metrics.promql.vector import ObjectArray, sums
 from weatherglass.metrics.types import STALE_BITS, BoolArray, FloatArray, Int64Array, Selection
 
 Kernel = Callable[[Int64Array, FloatArray, BoolArray], FloatArray]
 """(times (w, k), values (w, k), mask (w, k)) → (w,): one number a window."""
 
-MAX_LOOKED_AT = 5_000_000_000  # samples of all windows together, overlaps counted: some ten seconds' work
 _CELLS = (
     1 << 17
 )  # windows are spread out into (windows, samples) blocks of so many cells, that stay in the cache
@@ -37,8 +38,8 @@ def is_stale(values: FloatArray) -> BoolArray:
 
 def instant(
     selection: Selection, at_ms: Int64Array, lookback_ms: int
-) -> tuple[FloatArray, Int64Array, BoolArray]:
-    """Values (n, steps), their own times, and which are present: the last sample in (t - look-back, t], not stale."""
+) -> tuple[FloatArray, Int64Array, BoolArray, ObjectArray | None]:
+    """Values (n, steps), their own times, which are present, histograms: the last sample in (t - look-back, t], not stale."""
     n, steps = len(selection.labels), len(at_ms)
     values, times = np.zeros((n, steps)), np.zeros((n, steps), np.int64)
     present = np.zeros((n, steps), np.bool_)
@@ -54,7 +55,53 @@ def instant(
             fresh = (own <= at_ms) & (own > at_ms - lookback_ms)
         times[i], present[i] = own, fresh
         np.take(v, last, out=values[i])
-    return values, times, present & ~is_stale(values)
+    if selection.histograms is None:
+        return values, times, present & ~is_stale(values), None
+    natives: ObjectArray = np.full((n, steps), None, object)
+    gone = is_stale(values)
+    for i, (t, found) in enumerate(selection.histograms):
+        if not len(t):
+            continue
+        last = np.maximum(np.searchsorted(t, at_ms, side="right") - 1, 0)
+        own = t[last]
+        mine = (own <= at_ms) & (own > at_ms - lookback_ms) & ~(present[i] & (times[i] > own))
+        held = np.fromiter(found, object, len(found))
+        natives[i, mine] = held[last[mine]]
+        times[i, mine], values[i, mine], present[i, mine] = own[mine], 0.0, True
+        ended = np.fromiter((_ended(one) for one in found), np.bool_, len(found))
+        gone[i, mine] = ended[last[mine]]
+    return values, times, present & ~gone, natives
+
+
+def _ended(histogram: Histogram) -> bool:
+    """Whether it is a stale marker: by the bits of its sum."""
+    return bool(is_stale(np.array([histogram.sum]))[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Natives:
+    """The native histograms of every series, and each window's among them: [lo, hi) into its own series' lists."""
+
+    times: list[Int64Array]
+    histograms: list[list[Histogram]]
+    lo: Int64Array
+    hi: Int64Array
+
+    @classmethod
+    def cut(cls, selection: Selection, ends_ms: Int64Array, range_ms: int) -> Natives | None:
+        if selection.histograms is None:
+            return None
+        shape = len(selection.labels), len(ends_ms)
+        lo, hi = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+        times: list[Int64Array] = []
+        histograms: list[list[Histogram]] = []
+        for i, (t, found) in enumerate(selection.histograms):
+            kept = [k for k, one in enumerate(found) if not _ended(one)]
+            times.append(t[kept])
+            histograms.append([found[k] for k in kept])
+            lo[i] = np.searchsorted(times[i], ends_ms - range_ms, side="right")
+            hi[i] = np.searchsorted(times[i], ends_ms, side="right")
+        return cls(times, histograms, lo, hi) if (hi > lo).any() else None
 
 
 @dataclass(frozen=True)
@@ -75,9 +122,18 @@ class Windows:
     range_ms: int
     at_ms: Int64Array
     starts: Int64Array
+    natives: Natives | None = None
+    nameless: BoolArray | None = None
 
     @classmethod
-    def cut(cls, selection: Selection, ends_ms: Int64Array, range_ms: int, at_ms: Int64Array) -> Windows:
+    def cut(
+        cls,
+        selection: Selection,
+        ends_ms: Int64Array,
+        range_ms: int,
+        at_ms: Int64Array,
+        most: int = MAX_LOOKED_AT,
+    ) -> Windows:
         """Windows over a selection; stale markers are left out, as no function over a range sees them."""
         n, steps = len(selection.labels), len(ends_ms)
         lo, hi, starts = np.zeros((n, steps), np.int64), np.zeros((n, steps), np.int64), np.zeros(n, np.int64)
@@ -102,15 +158,17 @@ class Windows:
             kept_v.append(v)
             base += len(t)
         looked_at = int((hi - lo).sum())
-        if looked_at > MAX_LOOKED_AT:
+        if looked_at > most:
             raise LimitExceeded(
-                f"query would look at {looked_at:,} samples",
+                "query processing would load too many samples into memory in query execution: "
+                f"{looked_at:,} of at most {most:,}",
                 mend="widen the step, or shorten the range in […]",
             )
         # One sample more than there is, so that `hi` may be an index for reduceat.
         times = np.concatenate([*kept_t, np.zeros(1, np.int64)])
         values = np.concatenate([*kept_v, np.zeros(1)])
-        return cls(list(selection.labels), times, values, lo, hi, ends_ms, range_ms, at_ms, starts)
+        natives = Natives.cut(selection, ends_ms, range_ms)
+        return cls(list(selection.labels), times, values, lo, hi, ends_ms, range_ms, at_ms, starts, natives)
 
     def parts(self) -> Iterator[tuple[slice, Windows]]:
         """A few series at a time, so that what is computed in many steps stays in the processor's cache."""
@@ -133,7 +191,13 @@ class Windows:
 
     @cached_property
     def some(self) -> BoolArray:
+        """Which windows hold a float."""
         return self.count > 0
+
+    @property
+    def any(self) -> BoolArray:
+        """Which windows hold a sample of either kind."""
+        return self.some if self.natives is None else self.some | (self.natives.hi > self.natives.lo)
 
     @cached_property
     def first(self) -> Int64Array:
