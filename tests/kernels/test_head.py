@@ -167,7 +167,13 @@ def test_the_table_finds_what_was_added(keys):
         assert table.get(key) == -1
         table.add(key, number)
     assert [table.get(key) for key in keys] == list(range(len(keys)))
-    assert [table.key_at(number) for number in range(len(keys))] == keys
+    body = b"".join(struct.pack("<II", number, len(key)) + key for number, key in enumerate(keys))
+    loaded = SeriesTable()
+    loaded.load(body)
+    assert [loaded.get(key) for key in keys] == list(range(len(keys))) and len(loaded) == len(keys)
+    if keys:
+        with pytest.raises(Corrupt):
+            loaded.load(body[:-1] if keys[-1] else body[:-4])
 
 
 def test_the_table_grows_and_looks_up_whole_requests():

@@ -10,9 +10,28 @@ from weatherglass.base.errors import Invalid
 from weatherglass.metrics import Matcher
 from weatherglass.metrics.index import Index, canonical_key
 
-NAMES, VALUES = st.sampled_from(["a", "b", "c"]), st.sampled_from(["x", "y", "xy", "new\nline", "é"])
+NAMES, VALUES = (
+    st.sampled_from(["a", "b", "c"]),
+    st.sampled_from(["x", "y", "xy", "new\nline", "é", "a.b", "a.bc", "acb"]),
+)
 SETS = st.lists(st.dictionaries(NAMES, VALUES), max_size=12)
-REGEX = st.sampled_from(["x|y", "", "x.*", ".+", ".*", "(x|y)+", "new.line", "[^x]", "é", "x|"])
+ENGINE = [
+    "(x|y)+",
+    "new.line",
+    "[^x]",
+    "xy?",
+    "xy*",
+    "xy{0}",
+    "x+",
+    "a.b",
+    r"x\|y",
+    "(?i)X.*",
+    "x.*y",
+    "(a|x).*",
+]
+SIMPLE = ["x|y", "", "x.*", ".+", ".*", "é", "x|", "(x|y)", "(?:x|y)", ".*y", ".+y", "x.+", ".*e.*", ".+y.*"]
+ESCAPED = [r"a\.b", r"a\.b.*", r".*\.b", r"a\.b|x"]
+REGEX = st.sampled_from([*ENGINE, *SIMPLE, *ESCAPED])
 MATCHERS = st.lists(
     st.one_of(
         st.builds(Matcher, NAMES, st.sampled_from(["=", "!="]), st.one_of(VALUES, st.just(""))),

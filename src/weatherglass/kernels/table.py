@@ -1,15 +1,26 @@
 # cython: boundscheck=False, wraparound=False, cdivision=True
+# distutils: extra_compile_args = -O3 -fno-strict-aliasing
+# ruff: noqa: F821 (what digest.pxd defines)
 """The series table: label bytes → series number, open addressing, many spellings to one series.
 
-Compares whole keys, so a hash that collides costs time and never a wrong series. Not here: what the labels
-say (the inverted index of `metrics`), locking (the owner holds a lock around every call).
+Keys are not kept, 128 bits of each are (`digest.pxd`, keyed at random in every process): that two of 2^25 label
+sets share them has a chance below 2^-70. Not here: what the labels say (`labelsets`), locking (the owner holds
+a lock around every call).
 """
+
+import secrets
 
 import cython
 import numpy as np
 from cython.cimports.libc.stdlib import calloc, free, realloc
-from cython.cimports.libc.string import memcmp, memcpy
-from cython.cimports.weatherglass.kernels.wire import hash_bytes
+from cython.cimports.libc.string import memcpy
+
+from weatherglass.base.errors import Corrupt
+
+_random = cython.declare(bytes, secrets.token_bytes(1056))
+memcpy(wg_words, cython.cast(cython.p_uchar, _random), 1056)
+
+Entry = cython.struct(one=cython.ulonglong, two=cython.ulonglong)
 
 
 @cython.cclass
@@ -18,15 +29,10 @@ class SeriesTable:
 
     slots: cython.p_uint
     mask: cython.size_t
-    hashes: cython.p_ulonglong
-    offsets: cython.p_longlong
-    sizes: cython.p_uint
+    digests: cython.pointer(Entry)
     numbers: cython.p_uint
     count: cython.Py_ssize_t
     capacity: cython.Py_ssize_t
-    arena: cython.p_uchar
-    used: cython.Py_ssize_t
-    room: cython.Py_ssize_t
 
     def __cinit__(self):
         self.mask = 1023
@@ -34,15 +40,11 @@ class SeriesTable:
         if self.slots == cython.NULL:
             raise MemoryError
         self.grow_entries(512)
-        self.grow_arena(1 << 16)
 
     def __dealloc__(self):
         free(self.slots)
-        free(self.hashes)
-        free(self.offsets)
-        free(self.sizes)
+        free(self.digests)
         free(self.numbers)
-        free(self.arena)
 
     def __len__(self):
         return self.count
@@ -50,34 +52,19 @@ class SeriesTable:
     @property
     def memory(self) -> object:
         """Bytes held."""
-        return self.room + self.capacity * 24 + (self.mask + 1) * 4
+        return self.count * 20 + (self.mask + 1) * 4
 
     @cython.cfunc
     def grow_entries(self, capacity: cython.Py_ssize_t) -> cython.int:
-        hashes = realloc(self.hashes, capacity * 8)
-        if hashes != cython.NULL:
-            self.hashes = cython.cast(cython.p_ulonglong, hashes)
-        offsets = realloc(self.offsets, capacity * 8)
-        if offsets != cython.NULL:
-            self.offsets = cython.cast(cython.p_longlong, offsets)
-        sizes = realloc(self.sizes, capacity * 4)
-        if sizes != cython.NULL:
-            self.sizes = cython.cast(cython.p_uint, sizes)
+        digests = realloc(self.digests, capacity * cython.sizeof(Entry))
+        if digests != cython.NULL:
+            self.digests = cython.cast(cython.pointer(Entry), digests)
         numbers = realloc(self.numbers, capacity * 4)
         if numbers != cython.NULL:
             self.numbers = cython.cast(cython.p_uint, numbers)
-        if hashes == cython.NULL or offsets == cython.NULL or sizes == cython.NULL or numbers == cython.NULL:
+        if digests == cython.NULL or numbers == cython.NULL:
             raise MemoryError
         self.capacity = capacity
-        return 0
-
-    @cython.cfunc
-    def grow_arena(self, room: cython.Py_ssize_t) -> cython.int:
-        arena = realloc(self.arena, room)
-        if arena == cython.NULL:
-            raise MemoryError
-        self.arena = cython.cast(cython.p_uchar, arena)
-        self.room = room
         return 0
 
     @cython.cfunc
@@ -89,7 +76,7 @@ class SeriesTable:
         if slots == cython.NULL:
             raise MemoryError
         for entry in range(self.count):
-            slot = self.hashes[entry] & (size - 1)
+            slot = self.digests[entry].one & (size - 1)
             while slots[slot]:
                 slot = (slot + 1) & (size - 1)
             slots[slot] = cython.cast(cython.uint, entry + 1)
@@ -102,75 +89,90 @@ class SeriesTable:
     @cython.nogil
     @cython.inline
     @cython.exceptval(check=False)
-    def find(self, p: cython.p_uchar, n: cython.Py_ssize_t, h: cython.ulonglong) -> cython.longlong:
-        slot: cython.size_t = h & self.mask
+    def find(self, key: cython.pointer(Entry)) -> cython.longlong:
+        slot: cython.size_t = key.one & self.mask
         entry: cython.uint
         while self.slots[slot]:
             entry = self.slots[slot] - 1
-            if (
-                self.hashes[entry] == h
-                and self.sizes[entry] == n
-                and memcmp(self.arena + self.offsets[entry], p, n) == 0
-            ):
+            if self.digests[entry].one == key.one and self.digests[entry].two == key.two:
                 return self.numbers[entry]
             slot = (slot + 1) & self.mask
         return -1
 
-    def get(self, key: bytes) -> object:
-        """The series of a key, or -1."""
-        p: cython.p_uchar = cython.cast(cython.p_uchar, key)
-        return self.find(p, len(key), hash_bytes(p, len(key)))
-
-    def add(self, key: bytes, number: cython.uint) -> object:
-        """Another key; the caller knows that it is not there. Raises MemoryError."""
-        p: cython.p_uchar = cython.cast(cython.p_uchar, key)
-        n: cython.Py_ssize_t = len(key)
-        h: cython.ulonglong = hash_bytes(p, n)
-        room: cython.Py_ssize_t = self.room
+    @cython.cfunc
+    def put(self, key: cython.pointer(Entry), number: cython.uint) -> cython.int:
         slot: cython.size_t
         if self.count >= self.capacity:
             self.grow_entries(self.capacity * 2)
-        while self.used + n > room:
-            room += room // 2
-        if room != self.room:
-            self.grow_arena(room)
-        if cython.cast(cython.size_t, self.count + 1) * 2 > self.mask:
+        if cython.cast(cython.size_t, self.count + 1) * 4 > self.mask * 3:
             self.grow_slots()
-        slot = h & self.mask
+        slot = key.one & self.mask
         while self.slots[slot]:
             slot = (slot + 1) & self.mask
-        memcpy(self.arena + self.used, p, n)
-        self.hashes[self.count] = h
-        self.offsets[self.count] = self.used
-        self.sizes[self.count] = cython.cast(cython.uint, n)
+        self.digests[self.count] = key[0]
         self.numbers[self.count] = number
-        self.used += n
         self.count += 1
         self.slots[slot] = cython.cast(cython.uint, self.count)
+        return 0
 
-    def key_at(self, entry: cython.Py_ssize_t) -> bytes:
-        """The bytes of the key that was added as number `entry` (from 0). Raises IndexError."""
-        if not 0 <= entry < self.count:
-            raise IndexError(f"{entry} of {self.count} keys")
-        start: cython.p_char = cython.cast(cython.p_char, self.arena + self.offsets[entry])
-        return start[: self.sizes[entry]]
+    def get(self, key: bytes) -> object:
+        """The series of a key, or -1."""
+        digest = cython.declare(Entry)
+        wg_digest(
+            cython.cast(cython.p_uchar, key),
+            len(key),
+            cython.cast(cython.p_ulonglong, cython.address(digest)),
+        )
+        return self.find(cython.address(digest))
+
+    def add(self, key: bytes, number: cython.uint) -> object:
+        """Another key; the caller knows that it is not there. Raises MemoryError."""
+        digest = cython.declare(Entry)
+        wg_digest(
+            cython.cast(cython.p_uchar, key),
+            len(key),
+            cython.cast(cython.p_ulonglong, cython.address(digest)),
+        )
+        self.put(cython.address(digest), number)
+
+    def load(self, body: bytes) -> object:
+        """Every key of a body of `number u32, size u32, key` that is not there yet. Raises Corrupt, MemoryError."""
+        p: cython.p_uchar = cython.cast(cython.p_uchar, body)
+        end: cython.Py_ssize_t = len(body)
+        at: cython.Py_ssize_t = 0
+        head = cython.declare(cython.uint[2])
+        digest = cython.declare(Entry)
+        while at < end:
+            if end - at < 8:
+                raise Corrupt("a record of labels is cut short")
+            memcpy(head, p + at, 8)
+            at += 8
+            if head[1] > end - at:
+                raise Corrupt("a record of labels is cut short")
+            wg_digest(p + at, head[1], cython.cast(cython.p_ulonglong, cython.address(digest)))
+            if self.find(cython.address(digest)) < 0:
+                self.put(cython.address(digest), head[0])
+            at += head[1]
 
     def lookup(self, batch: object) -> tuple:
         """(series numbers int64 of a `wire.Batch`, -1 where unknown; how many are unknown)."""
         raw: cython.const[cython.uchar][::1] = batch.raw
         starts: cython.longlong[::1] = batch.starts
         sizes: cython.longlong[::1] = batch.sizes
-        hashes: cython.ulonglong[::1] = batch.hashes
         n: cython.Py_ssize_t = starts.shape[0]
         found = np.empty(n, np.int64)
         out: cython.longlong[::1] = found
         p: cython.p_uchar
         k: cython.Py_ssize_t
+        digest = cython.declare(Entry)
         misses: cython.Py_ssize_t = 0
         if n:
             p = cython.cast(cython.p_uchar, cython.address(raw[0]))
             with cython.nogil:
                 for k in range(n):
-                    out[k] = self.find(p + starts[k], sizes[k], hashes[k])
+                    wg_digest(
+                        p + starts[k], sizes[k], cython.cast(cython.p_ulonglong, cython.address(digest))
+                    )
+                    out[k] = self.find(cython.address(digest))
                     misses += out[k] < 0
         return found, misses

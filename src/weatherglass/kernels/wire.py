@@ -14,7 +14,7 @@ from cython.cimports.libc.string import memcpy
 from weatherglass.base.errors import Invalid
 
 # One NH block: 128 words of 8 bytes (Black et al. 1999, UMAC). The key is random per process, so that nobody
-# can prepare label sets that fall into one slot of the series table.
+# can prepare texts that fall into one slot of a table.
 _key = cython.declare(cython.uint[256])
 _random = cython.declare(bytes, secrets.token_bytes(1024))
 memcpy(_key, cython.cast(cython.p_uchar, _random), 1024)
@@ -204,7 +204,6 @@ def fill(
     n: cython.Py_ssize_t,
     starts: cython.p_longlong,
     sizes: cython.p_longlong,
-    hashes: cython.p_ulonglong,
     counts: cython.p_uint,
     times: cython.p_longlong,
     values: cython.p_double,
@@ -261,7 +260,6 @@ def fill(
                 at = skip(b, at, end, tag & 7)
         starts[s] = begin if begin >= 0 else 0
         sizes[s] = close - begin if begin >= 0 else 0
-        hashes[s] = hash_bytes(b + starts[s], sizes[s])
         counts[s] = cython.cast(cython.uint, k - first)
         s += 1
     return 0
@@ -270,12 +268,12 @@ def fill(
 class Batch:
     """The columns of one write request.
 
-    Per series: `starts`, `sizes` int64 (its label span in `raw`), `hashes` uint64, `counts` uint32.
+    Per series: `starts`, `sizes` int64 (its label span in `raw`), `counts` uint32.
     Per sample, series after series: `times` int64 ms, `values` float64. `metadata` and `histograms` are counts
     of what the request held besides.
     """
 
-    __slots__ = ("counts", "hashes", "histograms", "metadata", "raw", "sizes", "starts", "times", "values")
+    __slots__ = ("counts", "histograms", "metadata", "raw", "sizes", "starts", "times", "values")
 
 
 def decode(raw: cython.const[cython.uchar][::1]) -> object:
@@ -295,7 +293,6 @@ def decode(raw: cython.const[cython.uchar][::1]) -> object:
     # One spare element, so that the address of the first exists in an empty column.
     starts: cython.longlong[::1] = np.empty(found[0] + 1, np.int64)
     sizes: cython.longlong[::1] = np.empty(found[0] + 1, np.int64)
-    hashes: cython.ulonglong[::1] = np.empty(found[0] + 1, np.uint64)
     counts: cython.uint[::1] = np.empty(found[0] + 1, np.uint32)
     times: cython.longlong[::1] = np.empty(found[1] + 1, np.int64)
     values: cython.double[::1] = np.empty(found[1] + 1, np.float64)
@@ -305,7 +302,6 @@ def decode(raw: cython.const[cython.uchar][::1]) -> object:
             n,
             cython.address(starts[0]),
             cython.address(sizes[0]),
-            cython.address(hashes[0]),
             cython.address(counts[0]),
             cython.address(times[0]),
             cython.address(values[0]),
@@ -314,7 +310,7 @@ def decode(raw: cython.const[cython.uchar][::1]) -> object:
         raise _broken(-1 - bad)
     batch.raw = raw
     batch.starts, batch.sizes = np.asarray(starts)[: found[0]], np.asarray(sizes)[: found[0]]
-    batch.hashes, batch.counts = np.asarray(hashes)[: found[0]], np.asarray(counts)[: found[0]]
+    batch.counts = np.asarray(counts)[: found[0]]
     batch.times, batch.values = np.asarray(times)[: found[1]], np.asarray(values)[: found[1]]
     batch.metadata, batch.histograms = found[2], found[3]
     return batch
@@ -329,5 +325,5 @@ def _broken(at: object) -> Invalid:
 
 
 def hash_of(key: bytes) -> object:
-    """The 64-bit hash that the series table uses; differs from process to process."""
+    """The 64-bit hash of the tables of texts; differs from process to process."""
     return hash_bytes(cython.cast(cython.p_uchar, key), len(key))

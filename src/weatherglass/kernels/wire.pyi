@@ -4,13 +4,12 @@ from numpy.typing import NDArray
 I64 = NDArray[np.int64]
 F64 = NDArray[np.float64]
 U32 = NDArray[np.uint32]
-U64 = NDArray[np.uint64]
+U8 = NDArray[np.uint8]
 
 class Batch:
     raw: bytes | memoryview
     starts: I64
     sizes: I64
-    hashes: U64
     counts: U32
     times: I64
     values: F64

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import cramjam
 import numpy as np
 
 from weatherglass.base.errors import Invalid, TooLarge
-from weatherglass.engine.protocols import Labels, Samples
+from weatherglass.engine.protocols import Samples
 from weatherglass.kernels import labels, wire
-from weatherglass.metrics import histogram_wire
-from weatherglass.metrics.histogram import Histogram
-from weatherglass.metrics.histogram_blocks import Packed
 from weatherglass.metrics.index import canonical_key
 from weatherglass.metrics.reading import FIRST_MS, LAST_MS
-from weatherglass.metrics.types import BoolArray, Int64Array
 
 BODY_MAX = 32 << 20
 """Bytes of one write, before and after decompression."""
@@ -59,7 +54,6 @@ def from_samples(samples: Samples) -> Any:
     batch.raw = b"".join(keys)
     batch.sizes = np.array([len(key) for key in keys], np.int64)
     batch.starts = np.cumsum(batch.sizes) - batch.sizes
-    batch.hashes = np.array([wire.hash_of(key) for key in keys], np.uint64)
     batch.counts = np.array(counts, np.uint32)
     batch.times = np.array([time for times in samples.times_ms for time in times], np.int64)
     batch.values = np.array([value for values in samples.values for value in values], np.float64)
@@ -95,77 +89,12 @@ def _text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else ""
 
 
-def only(batch: Any, keep: BoolArray) -> int:
-    """Takes the other samples out of the batch; how many."""
+def without_older(batch: Any, horizon_ms: int) -> int:
+    """Takes samples before the horizon out of the batch; how many."""
+    keep = batch.times >= horizon_ms
     gone = len(keep) - int(keep.sum())
     if gone:
         owner = np.repeat(np.arange(len(batch.counts)), batch.counts)
         batch.counts = np.bincount(owner[keep], minlength=len(batch.counts)).astype(np.uint32)
         batch.times, batch.values = batch.times[keep], batch.values[keep]
     return gone
-
-
-# --- native histograms -----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class NativeSamples:
-    """As `engine.protocols.Samples`, of native histograms."""
-
-    series: Sequence[Labels]
-    times_ms: Sequence[Sequence[int]]
-    values: Sequence[Sequence[Histogram]]
-
-
-@dataclass(frozen=True, slots=True)
-class Native:
-    """Histograms of a batch: `batch` has their series and times (its values are none), `packed` one each in step."""
-
-    batch: Any
-    packed: list[bytes]
-
-    def only(self, keep: BoolArray) -> Native:
-        """The histograms where `keep` is true; the batch is the caller's to cut."""
-        return Native(self.batch, [one for one, kept in zip(self.packed, keep.tolist(), strict=True) if kept])
-
-    def numbered(self, numbers: Int64Array) -> list[Packed]:
-        """With their series' numbers."""
-        owners = np.repeat(numbers, self.batch.counts).tolist()
-        return list(zip(owners, self.batch.times.tolist(), self.packed, strict=True))
-
-
-def native(raw: bytes, batch: Any) -> Native:
-    """The histograms of a decompressed WriteRequest that `batch` was made of. Raises Invalid."""
-    found: list[tuple[int, list[tuple[int, Histogram]]]] = []
-    place = -1
-    for number, message in labels.read_fields(bytes(raw)):
-        if number != 1 or not isinstance(message, bytes):
-            continue
-        place += 1
-        many = [
-            histogram_wire.decode(one)
-            for field, one in labels.read_fields(message)
-            if field == 4 and isinstance(one, bytes)
-        ]
-        if many:
-            found.append((place, many))
-    places = np.array([place for place, _ in found], np.int64)
-    other = wire.Batch()
-    other.raw, other.metadata, other.histograms = batch.raw, 0, 0
-    other.starts, other.sizes, other.hashes = batch.starts[places], batch.sizes[places], batch.hashes[places]
-    return _native(other, [many for _, many in found])
-
-
-def from_native(samples: NativeSamples) -> Native:
-    """A batch of histograms from inside the house. Raises Invalid."""
-    none: list[list[float]] = [[] for _ in samples.series]
-    batch = from_samples(Samples(samples.series, none, none))  # type: ignore[arg-type]
-    many = [list(zip(*pair, strict=True)) for pair in zip(samples.times_ms, samples.values, strict=True)]
-    return _native(batch, many)
-
-
-def _native(batch: Any, many: list[list[tuple[int, Histogram]]]) -> Native:
-    batch.counts = np.array([len(one) for one in many], np.uint32)
-    batch.times = np.array([time for one in many for time, _ in one], np.int64)
-    batch.values = np.zeros(len(batch.times))
-    return Native(_checked(batch), [histogram.pack() for one in many for _, histogram in one])

@@ -5,13 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
+from typing import Literal, NamedTuple
 
 from weatherglass.base.errors import Invalid, LimitExceeded
 from weatherglass.engine.protocols import Labels
 from weatherglass.metrics.regex import compiled
 from weatherglass.metrics.types import Matcher, SeriesLimits
 
-_LITERALS = re.compile(r"[^\\.+*?()\[\]{}^$]*")
+_CHARACTER = r"(?:\\[^A-Za-z0-9\s]|[^\\.+*?()\[\]{}^$|])"
+_LITERAL = re.compile(f"{_CHARACTER}*")
+_LITERALS = re.compile(rf"(?:{_CHARACTER}|\|)*")
+_GROUP = re.compile(r"\((?:\?:)?([^()]*)\)")
+_SHAPES = (
+    ("begins", re.compile(rf"({_CHARACTER}*)\.([*+])")),
+    ("ends", re.compile(rf"\.([*+])({_CHARACTER}+)")),
+    ("contains", re.compile(rf"\.\*({_CHARACTER}+)\.\*")),
+)
 
 
 def canonical(pairs: Iterable[tuple[str, str]], limits: SeriesLimits) -> Labels:
@@ -53,9 +62,52 @@ def _show(labels: Labels) -> str:
     return text if len(text) <= 200 else text[:200] + "…"
 
 
+def literal(pattern: str) -> str | None:
+    """The one text that a regex matches; None where there may be others."""
+    if not _LITERAL.fullmatch(pattern):
+        return None
+    return re.sub(r"\\(.)", r"\1", pattern, flags=re.DOTALL) if "\\" in pattern else pattern
+
+
 def alternatives(pattern: str) -> list[str] | None:
-    """The literals of `a|b|c`, which dashboards send by the hundred; None where it is a true regex."""
-    return pattern.split("|") if _LITERALS.fullmatch(pattern) else None
+    """The literals of `a|b|c` or `(a|b|c)`, which dashboards send by the hundred; None where it is a true regex."""
+    group = _GROUP.fullmatch(pattern)
+    if group:
+        pattern = group[1]
+    if "\\|" in pattern or not _LITERALS.fullmatch(pattern):
+        return None
+    return [str(literal(one)) for one in pattern.split("|")]
+
+
+class Shape(NamedTuple):
+    """What a simple regex says of a value: where the text stands, and how many bytes more there are at least."""
+
+    place: Literal["begins", "ends", "contains"]
+    text: str
+    more: int
+
+
+def shape(pattern: str) -> Shape | None:
+    """`a.*`, `a.+`, `.*a`, `.+a`, `.*a.*`, `.+`, `.*`: to be answered without a regex engine. None for others."""
+    for place, form in _SHAPES:
+        found = form.fullmatch(pattern)
+        if not found:
+            continue
+        many, text = (found[2], found[1]) if place == "begins" else (found[1], found[found.re.groups])
+        return Shape(place, str(literal(text)), int(place != "contains" and many == "+"))  # type: ignore[arg-type]
+    return None
+
+
+def beginning(pattern: str) -> str:
+    """A text that every value which a regex matches begins with; often the empty one."""
+    if "|" in pattern or pattern.startswith("(?"):
+        return ""
+    found = re.match(f"{_CHARACTER}*", pattern)
+    sure = found[0] if found else ""
+    if pattern[len(sure) : len(sure) + 1] in ("*", "?", "{"):
+        last = re.search(f"{_CHARACTER}$", sure)
+        sure = sure[: last.start()] if last else ""
+    return str(literal(sure))
 
 
 def accepts(matcher: Matcher) -> Callable[[str], bool]:
