@@ -1,0 +1,294 @@
+"""oslo.log's text: with and without a context, its prefixed tracebacks, its DEBUG suffix, its colours. Pure.
+
+Two readers of one grammar: `oslo` by a regular expression, for any event of it; `quick` by slices and tables, for
+the common line (one line, no traceback, no suffix), four times as fast. What `quick` takes, `oslo` reads the same;
+a property test holds them to it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from sys import intern
+from typing import Final
+
+from weatherglass.base.time import MS_NS
+from weatherglass.logs.formats.access import REQUEST_MARK, request_fields
+from weatherglass.logs.formats.traces import BEGIN, exception_of, without_summary
+from weatherglass.logs.reading import LEVELS, Reading, Value, second_ns
+
+IDENTITY: Final = {
+    5: ("user", "project", "domain", "user_domain", "project_domain"),
+    6: ("user", "project", "domain", "system_scope", "user_domain", "project_domain"),
+}
+"""oslo.context's user identity as oslo.log prints it: six fields since system scope, five before."""
+
+LEVEL_WORDS: Final = {**LEVELS, "TRACE": "ERROR"}
+"""TRACE was the level of oslo.log's exception prefix until 2015."""
+
+_UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+CONTEXT = r"\[(-|(?:[^\] \n]{0,100} )?req-[^\]\n]{0,400})\]"
+_OSLO = re.compile(
+    r"(?:([^\s\[\]\"]{1,200}[^\s\[\]\":]):? {1,2})?"
+    r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\.(\d{3}) (\d{1,10}) ([A-Z]{1,10}) (\S{1,250})(?: "
+    + CONTEXT
+    + r")?(?: |$|(?=\r?\n))"
+    r"(?:\[instance: (" + _UUID + r")\] )?",
+    re.ASCII,
+)
+_DEVSTACK = re.compile(
+    r"(?:([A-Z][a-z]{2} \d\d \d\d:\d\d:\d\d) )?(DEBUG|INFO|WARNING|ERROR|CRITICAL) ([\w.-]{1,200}) "
+    + CONTEXT
+    + r" "
+    r"(?:\[instance: (" + _UUID + r")\] )?",
+    re.ASCII,
+)
+_PLACE = re.compile(r" ([\w<>]{1,80}) (/[^\s{}]{1,300}\.pyx?):(\d{1,7})", re.ASCII)
+_BRACED = re.compile(
+    r" \{\{(?:\(pid=(\d{1,10})\) )?([\w<>]{1,80}) (/[^\s{}]{1,300}\.pyx?):(\d{1,7})\}\}", re.ASCII
+)
+_COLOUR = re.compile(r"\x1b\[[\d;]{0,12}m")
+
+
+def context_fields(context: str) -> dict[str, Value]:
+    """The fields of oslo.log's bracket: `[global id] request id, user identity`; what does not fit as `context`."""
+    if context == "-":
+        return {}
+    words = context.split(" ")
+    fields: dict[str, Value] = {}
+    at = 0 if words[0].startswith("req-") and not (len(words) > 1 and words[1].startswith("req-")) else 1
+    if at and words[0] not in ("", "-", "None"):
+        fields["global_request_id"] = words[0]
+    fields["request_id"] = words[at]
+    identity = words[at + 1 :]
+    names = IDENTITY.get(len(identity))
+    if names is not None:
+        for name, value in zip(names, identity, strict=True):
+            if value not in ("-", "", "None"):
+                fields[name] = intern(value)
+    elif identity:
+        fields["context"] = " ".join(identity)
+    return fields
+
+
+def oslo(text: str, seen_ns: int = 0) -> Reading | None:
+    """One event of the text form, its traceback with it."""
+    head = _OSLO.match(text)
+    if head is None:
+        return _coloured(text, seen_ns) if "\x1b[" in text[:200] else None
+    label, second, millis, pid, level, logger, context, instance = head.groups()
+    fields: dict[str, Value] = {"pid": int(pid)}
+    if label:
+        fields["label"] = label
+    if context is not None and context != "-":
+        fields.update(context_fields(context))
+    if instance:
+        fields["instance"] = intern(instance)
+    begin = head.end()
+    if text.find("\n", begin, -1) < 0:
+        message = text[begin:].rstrip("\r\n")
+    else:
+        prefix = f"{second}.{millis} {pid} "
+        if context is None and LEVEL_WORDS.get(level) == "ERROR":
+            # A traceback whose head was lost: all of it is the message.
+            message, lines = text[begin:], text.split("\n")
+        else:
+            cut = text.find("\n" + prefix, begin - 1)
+            message, lines = (text[begin:], []) if cut < 0 else (text[begin:cut], text[cut + 1 :].split("\n"))
+        message = message.rstrip("\r\n")
+        if lines:
+            trace = _trace(lines, prefix, logger)
+            fields.update(exception_of(trace))
+            if context is not None:
+                message = without_summary(message, trace)
+        elif BEGIN in message:
+            fields.update(exception_of(message.split("\n")))
+    if level == "DEBUG":
+        place = place_of(message)
+        if place:
+            message = message[: place[0]]
+            fields.update(place[1])
+    if REQUEST_MARK in message:
+        fields.update(request_fields(message))
+    at = second_ns(second)
+    return Reading(
+        at + int(millis) * MS_NS if at else 0,
+        LEVEL_WORDS.get(level, level),
+        intern(logger),
+        message,
+        "oslo",
+        fields,
+    )
+
+
+@lru_cache(8192)
+def _place(tail: str) -> dict[str, Value] | None:
+    """The fields of ` function /file.py:line`. Cached, as places are few; not to be changed."""
+    found = _PLACE.fullmatch(tail)
+    if found is None:
+        return None
+    return {"code_func": intern(found[1]), "code_file": intern(found[2]), "code_line": int(found[3])}
+
+
+def place_of(message: str) -> tuple[int, Mapping[str, Value]] | None:
+    """Where the place that a DEBUG line was logged from begins, and its fields."""
+    begin = message.rfind(" ", 0, max(message.rfind(" "), 0))
+    if begin < 0 or len(message) - begin > 400:
+        return None
+    place = _place(message[begin:])
+    return None if place is None else (begin, place)
+
+
+def _trace(lines: list[str], prefix: str, logger: str) -> list[str]:
+    """The last traceback of prefixed lines, without the prefix. The end is looked at first: tracebacks are long."""
+    for number in range(len(lines) - 1, -1, -1):
+        if lines[number].rstrip("\r").endswith(BEGIN) and _unprefixed(lines[number], prefix, logger) == BEGIN:
+            lines = lines[number:]
+            break
+    return [_unprefixed(line, prefix, logger) for line in lines]
+
+
+def _unprefixed(line: str, prefix: str, logger: str) -> str:
+    """A traceback line without oslo.log's exception prefix."""
+    if not line.startswith(prefix):
+        return line
+    rest = line[len(prefix) :].partition(" ")[2]
+    rest = rest[len(logger) :].removeprefix(" ") if rest.startswith(logger) else rest
+    if rest.startswith("[instance: "):
+        rest = rest.partition("] ")[2]
+    return rest.rstrip("\r")
+
+
+def _coloured(text: str, seen_ns: int) -> Reading | None:
+    """The same with terminal colours (devstack, `log_color`): read without them, so the message has none either."""
+    plain = _COLOUR.sub("", text)
+    return (oslo(plain) or devstack(plain)) if plain != text else None
+
+
+def devstack(text: str, seen_ns: int = 0) -> Reading | None:
+    """devstack's form under systemd: no time, names in place of ids, the place in braces at the end."""
+    head = _DEVSTACK.match(text)
+    if head is None:
+        return None
+    _, level, logger, context, instance = head.groups()
+    fields = context_fields(context)
+    names = str(fields.get("context", "")).split(" ")
+    if len(names) == 2:
+        del fields["context"]
+        fields.update(
+            (name, value)
+            for name, value in zip(("project_name", "user_name"), names, strict=True)
+            if value not in ("None", "-", "")
+        )
+    if instance:
+        fields["instance"] = instance
+    message = text[head.end() :].rstrip("\r\n")
+    place = _BRACED.fullmatch(message, max(message.rfind(" {{"), 0))
+    if place:
+        if place[1]:
+            fields["pid"] = int(place[1])
+        fields.update(code_func=place[2], code_file=place[3], code_line=int(place[4]))
+        message = message[: place.start()]
+    if REQUEST_MARK in message:
+        fields.update(request_fields(message))
+    return Reading(0, LEVEL_WORDS[level], intern(logger), message, "oslo", fields)
+
+
+# --- the quick reader ------------------------------------------------------------------------------------
+
+_MILLIS: Final = {f".{number:03} ": number * MS_NS for number in range(1000)}
+_MOST = 16_384  # entries of a table before it begins anew
+
+
+class Quick:
+    """Reads common lines by slices; remembers seconds, processes and contexts, which come again and again.
+
+    Not for several threads at once; what it remembers is bounded and changes no answer.
+    """
+
+    def __init__(self) -> None:
+        self._seconds: dict[str, int] = {}
+        self._loggers: set[str] = set()
+        self._fields: dict[tuple[str, str, str], dict[str, Value]] = {}
+
+    def __call__(self, text: str) -> tuple[int, str, str, str, Mapping[str, Value]] | None:
+        """(time_ns, level, logger, message, fields) of a line, or None: then `oslo` has to be asked."""
+        millis = _MILLIS.get(text[19:24])
+        if millis is None:
+            return None
+        second = self._seconds.get(text[:19])
+        if second is None:
+            second = self._second(text[:19])
+            if not second:
+                return None
+        parts = text[24:].split(" ", 3)
+        if len(parts) != 4:
+            return None
+        pid, word, logger, rest = parts
+        level = LEVEL_WORDS.get(word)
+        # The lines of an exception have no bracket: they are for `oslo`.
+        if level is None or rest[:1] != "[" or logger not in self._loggers:
+            return None if level is None or rest[:1] != "[" else self._meet(text, logger)
+        end = rest.find("] ")
+        context = rest[1:end]
+        if rest.endswith("\n"):
+            rest = rest[:-1]
+        if end < 0 or "\n" in rest or "\r" in rest:
+            return None
+        if rest.startswith("[instance: ", end + 2) and rest[end + 49 : end + 51] == "] ":
+            instance = rest[end + 13 : end + 49]
+            message = rest[end + 51 :]
+        else:
+            instance = ""
+            message = rest[end + 2 :]
+        key = (pid, context, instance)
+        fields = self._fields.get(key)
+        if fields is None:
+            made = self._make(text, key)
+            if made is None:
+                return None
+            fields = made
+        if REQUEST_MARK in message:
+            fields = {**fields, **request_fields(message)}
+        if level == "DEBUG" and ".py" in message[-20:]:
+            place = place_of(message)
+            if place:
+                message, fields = message[: place[0]], {**fields, **place[1]}
+        return second + millis, level, logger, message, fields
+
+    def _meet(self, text: str, logger: str) -> tuple[int, str, str, str, Mapping[str, Value]] | None:
+        """The first line of a logger: whether it is one, then the same again."""
+        if _LOGGER.fullmatch(logger) is None:
+            return None
+        if len(self._loggers) >= _MOST:
+            self._loggers.clear()
+        self._loggers.add(intern(logger))
+        return self(text)
+
+    def _second(self, text: str) -> int:
+        if _SECOND.fullmatch(text) is None:
+            return 0
+        at = second_ns(text)
+        if len(self._seconds) >= _MOST:
+            self._seconds.clear()
+        self._seconds[text] = at
+        return at
+
+    def _make(self, text: str, key: tuple[str, str, str]) -> dict[str, Value] | None:
+        """The fields of a key, by the one grammar: that of `oslo`."""
+        head = _OSLO.match(text)
+        if head is None or head[1] or (head[4], head[7], head[8] or "") != key:
+            return None
+        fields: dict[str, Value] = {"pid": int(key[0])}
+        fields.update(context_fields(key[1]))
+        if key[2]:
+            fields["instance"] = key[2]
+        if len(self._fields) >= _MOST:
+            self._fields.clear()
+        self._fields[key] = fields
+        return fields
+
+
+_LOGGER = re.compile(r"\S{1,250}", re.ASCII)
+_SECOND = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", re.ASCII)
