@@ -33,7 +33,7 @@ def window_ms(granularity_ms: int) -> int:
 
 
 def chosen(blocks: Sequence[Block], now_ms: int) -> list[list[Block]]:
-    """Which of a tenant's blocks, in the order of their positions, are worth merging. Pure."""
+    """Which of a tenant's blocks, in the order of their positions, are worth merging. Raises Corrupt."""
     sets: dict[tuple[str, int, tuple[str, ...], int], list[Block]] = {}
     for block in blocks:
         meta, summary = block.meta, block.summary
@@ -45,6 +45,8 @@ def chosen(blocks: Sequence[Block], now_ms: int) -> list[list[Block]]:
     found = []
     for (_, granularity, _, window), some in sets.items():
         over = (window + 1) * window_ms(granularity) + DAY_MS // 12 <= now_ms
+        if len(some) < (FEWEST if over else MANY):
+            continue
         for run in _runs(some, blocks):
             if len(run) >= (FEWEST if over else MANY):
                 found.append(run)
@@ -52,10 +54,11 @@ def chosen(blocks: Sequence[Block], now_ms: int) -> list[list[Block]]:
 
 
 def _runs(some: list[Block], every: Sequence[Block]) -> Iterator[list[Block]]:
-    """`some` cut where another block, which overlaps in time, lies between two of them."""
+    """`some` cut where another block, which overlaps in time, of series in common, lies between two of them."""
     first = min(block.summary.first_ms for block in some)
     last = max(block.summary.last_ms for block in some)
     mine = {block.sequence for block in some}
+    numbers = np.unique(np.concatenate([block.numbers() for block in some]))
     run: list[Block] = []
     for block in every:
         if block.sequence in mine:
@@ -64,6 +67,7 @@ def _runs(some: list[Block], every: Sequence[Block]) -> Iterator[list[Block]]:
             block.meta.granularity_ms == some[0].meta.granularity_ms
             and block.summary.first_ms <= last
             and block.summary.last_ms >= first
+            and np.isin(block.numbers(), numbers).any()
         ):
             if run:
                 yield run

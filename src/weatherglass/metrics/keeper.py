@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from weatherglass.base.errors import WeatherglassError
 from weatherglass.base.time import Clock
 from weatherglass.metrics import compaction, deleting, rolling
-from weatherglass.metrics.blocks import CHUNK
+from weatherglass.metrics.blocks import CHUNK, Block
+from weatherglass.metrics.histogram_blocks import HistogramBlock
 from weatherglass.metrics.partition import Partition
 from weatherglass.metrics.reading import FIRST_MS
 from weatherglass.metrics.retention import DEFAULT, Policy
@@ -122,7 +123,7 @@ class Keeper:
         rollups, rollup_floors = rolling.expired(partition, policies, now)
         default = horizons[DEFAULT]
         histograms = [one for one in partition.kept.histograms if one.summary.last_ms < default]
-        drop = [*due, *rollups, *histograms]
+        drop: list[Block | HistogramBlock] = [*due, *rollups, *histograms]
         if drop:
             self._shelf.change(partition, drop=drop, floors={**floors, **rollup_floors})
         return len(drop)

@@ -29,3 +29,8 @@ class Kept:
     deletions: tuple[Deletion, ...] = ()
     states: Mapping[tuple[str, int], Rolled] = field(default_factory=dict)
     floors: Mapping[tuple[str, int], int] = field(default_factory=dict)
+
+    @property
+    def every(self) -> tuple[Block | HistogramBlock, ...]:
+        """All files beside raw blocks that hold samples of some kind."""
+        return (*self.rollups, *self.histograms)

@@ -271,7 +271,7 @@ def present(partition: Partition, numbers: Int64Array, start_ms: int, end_ms: in
                     seen[plan.series[~lost]] = True
                 else:
                     seen[plan.series] = True
-        for one in (*kept.rollups, *kept.histograms):
+        for one in kept.every:
             if one.summary.first_ms <= end_ms and one.summary.last_ms >= start_ms:
                 seen |= np.isin(numbers, one.numbers())
         return numbers[seen]

@@ -25,7 +25,7 @@ from weatherglass.metrics.partition import Partition
 from weatherglass.metrics.reading import FIRST_MS
 from weatherglass.metrics.retention import DEFAULT, Policy, Rollup, classes, spec
 from weatherglass.metrics.shelf import ROLLUP, Made, Shelf, Windows
-from weatherglass.metrics.types import Int64Array
+from weatherglass.metrics.types import BoolArray, Int64Array
 
 AT_ONCE = 1 << 21
 """Samples that are worked on together."""
@@ -221,9 +221,7 @@ def _portions(blocks: Sequence[Block], numbers: Int64Array, low: int, high: int)
         yield numbers[first : first + size]
 
 
-def _put(
-    job: _Job, numbers: Int64Array, found: granularity.Aggregates, keep: reading.BoolArray | None
-) -> None:
+def _put(job: _Job, numbers: Int64Array, found: granularity.Aggregates, keep: BoolArray | None) -> None:
     """Page by page: a column of 64 series after another, so that like lies by like."""
     columns = job.rollup.columns
     for first in range(0, len(numbers), PAGE_SERIES):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -73,9 +74,8 @@ def rollup(
     first, last = _floor(max(start_ms, FIRST_MS), length), _floor(min(end_ms, LAST_MS), length)
     labels, times, values = [], [], []
     for policy, mine in classes(partition, numbers, policies):
-        flat = reading.lasting(
-            partition, lambda: _of_policy(partition, policies, policy, mine, length, method, first, last)
-        )
+        read = partial(_of_policy, partition, policies, policy, mine, length, method, first, last)
+        flat = reading.lasting(partition, read)
         there = np.flatnonzero(np.diff(flat.bounds))
         with partition.lock:
             labels += [index.labels(number) for number in flat.numbers[there].tolist()]
@@ -110,6 +110,8 @@ def _of_policy(
     # These got samples, or lost some, that roll-ups do not know of: from raw samples, as far as there are any.
     edge = min(_ceil(floor_ms, length), known)
     again = _two(partition, policy, source, numbers[unsure], length, method, first, last, edge)
+    if partition.kept.floors != kept.floors:  # raw samples were dropped meanwhile: from roll-ups then
+        return _of_policy(partition, policies, policy, numbers, length, method, first, last)
     return _side_by_side(numbers, unsure, sure, again)
 
 
@@ -184,10 +186,10 @@ def stored_rollup(
     by_columns: dict[tuple[str, ...], list[Block]] = {}
     for block in kept.rollups:
         meta = block.meta
-        if meta.policy == policy.name and meta.granularity_ms == source.granularity_ms:
-            if set(wanted) <= set(meta.methods):
-                # What was written last stands last, so that it wins.
-                by_columns[meta.methods] = [*by_columns.pop(meta.methods, []), block]
+        mine = meta.policy == policy.name and meta.granularity_ms == source.granularity_ms
+        if mine and set(wanted) <= set(meta.methods):
+            # What was written last stands last, so that it wins.
+            by_columns[meta.methods] = [*by_columns.pop(meta.methods, []), block]
     pieces: list[list[Columns]] = [[] for _ in wanted]
     for methods, blocks in by_columns.items():
         for place, part in enumerate(wanted):

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import sqlalchemy as sa
 
 from weatherglass.metrics.blocks import PAGE_SERIES, Meta
 from weatherglass.metrics.histogram_blocks import grouped, write_histograms
-from weatherglass.metrics.kept import Kept
+from weatherglass.metrics.index import Index
 from weatherglass.metrics.partition import Files, Partition, Sealing
 from weatherglass.metrics.reading import FIRST_MS, LAST_MS, drained
 from weatherglass.metrics.retention import Policy, classes
@@ -46,10 +47,10 @@ def seal(shelf: Shelf, partition: Partition, policies: Sequence[Policy]) -> bool
         sealing.files = _write_files(shelf, partition, sealing, policies)
     files, tenant = sealing.files, partition.tenant
 
-    def also(connection: object) -> None:
+    def also(connection: sa.Connection) -> None:
         if files.labels:
-            shelf.add_segment(connection, tenant, files.segment, files.labels, files.segment_bytes)  # type: ignore[arg-type]
-        shelf.mark(connection, tenant, sealing.cut, files.next_number)  # type: ignore[arg-type]
+            shelf.add_segment(connection, tenant, files.segment, files.labels, files.segment_bytes)
+        shelf.mark(connection, tenant, sealing.cut, files.next_number)
 
     def publish() -> None:
         partition.sealing, partition.sealed = None, sealing.cut
@@ -61,17 +62,17 @@ def seal(shelf: Shelf, partition: Partition, policies: Sequence[Policy]) -> bool
 
 def _write_files(shelf: Shelf, partition: Partition, sealing: Sealing, policies: Sequence[Policy]) -> Files:
     with partition.lock:
-        labels = [(number, partition.index.key(number)) for number in partition.unkept]
+        unkept = np.array(partition.unkept, np.int64)
         next_number = partition.index.next
     segment = shelf.next_sequence()
     windows: list[Windows] = []
     histograms = 0
     try:
         made: list[Made] = []
-        # Neighbours by label bytes: one metric's series lie together, compress better and are read together.
         numbers = sealing.head.active()
         for policy, mine in classes(partition, numbers, policies):
-            ordered = np.array(sorted(mine.tolist(), key=partition.index.key), np.int64)
+            with partition.lock:
+                ordered = partition.index.arranged(mine)
             windows.append(Windows(shelf, RAW, Meta(0, policy.name)))
             for first in range(0, len(ordered), PAGE_SERIES):
                 windows[-1].add(drained(sealing.head, ordered[first : first + PAGE_SERIES]))
@@ -79,14 +80,14 @@ def _write_files(shelf: Shelf, partition: Partition, sealing: Sealing, policies:
         if sealing.histograms.samples:
             histograms = shelf.next_sequence()
             made.append(_write_histograms(shelf, sealing, histograms))
-        size = shelf.write_segment(segment, labels) if labels else 0
+        size = shelf.write_segment(segment, partition.bodies(unkept)) if len(unkept) else 0
         shelf.sync()
     except OSError:
         for one in windows:
             one.abandon()
         shelf.discard((file_name(segment, SEGMENT_SUFFIX), file_name(histograms, HISTOGRAM_SUFFIX)))
         raise
-    return Files(tuple(made), segment, len(labels), size, next_number)
+    return Files(tuple(made), segment, len(unkept), size, next_number)
 
 
 def _write_histograms(shelf: Shelf, sealing: Sealing, sequence: int) -> Made:
@@ -115,20 +116,39 @@ def trim_log(shelf: Shelf, partitions: list[Partition], reach: int) -> None:
 
 def forget(shelf: Shelf, partition: Partition) -> int:
     """Takes series out of the index that no block and no head has any more; how many. Their numbers are not used
-    again. Few dead ones are left alone: the index is made anew, and writers wait meanwhile."""
+    again. Few dead ones are left alone: the index is made anew. Writers wait only while those are added that came
+    meanwhile."""
     with partition.lock:
         blocks, kept = partition.blocks, partition.kept
-    alive = [block.numbers() for block in _all(blocks, kept)]
-    with partition.quiet():
+    alive = [block.numbers() for block in blocks] + [one.numbers() for one in kept.every]
+    with partition.lock:
         alive += partition.active()
         numbers: Int64Array = np.unique(np.concatenate(alive))
         before = partition.index.series
-        if before - len(numbers) <= max(FEW, len(numbers) // 4):
-            return 0
-        labels = [(number, partition.index.key(number)) for number in numbers.tolist()]
-        shelf.replace_segments(partition, labels)
-    return before - len(labels)
+        numbers = numbers[partition.index.known(numbers)]
+    if before - len(numbers) <= max(FEW, len(numbers) // 4):
+        return 0
+    index, written = Index(), []
 
+    def add(more: Int64Array) -> None:
+        for body in partition.bodies(more):
+            index.load(body)
+        sequence = shelf.next_sequence()
+        written.append((sequence, len(more), shelf.write_segment(sequence, partition.bodies(more))))
 
-def _all(blocks: Sequence[object], kept: Kept) -> list[object]:
-    return [*blocks, *kept.rollups, *kept.histograms]
+    try:
+        if len(numbers):
+            add(numbers)
+        with partition.quiet():
+            # What a head has now, and what is new: all else that is missing here is dead.
+            came = np.concatenate([*partition.active(), partition.index.published_from(index.next)])
+            more = np.setdiff1d(came, numbers)
+            if len(more):
+                add(more)
+            shelf.sync()
+            gone = partition.index.series - index.series
+            shelf.replace_segments(partition, index, written)
+    except OSError:
+        shelf.discard(file_name(sequence, SEGMENT_SUFFIX) for sequence, _, _ in written)
+        raise
+    return gone

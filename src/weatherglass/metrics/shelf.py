@@ -19,7 +19,7 @@ import numpy as np
 import sqlalchemy as sa
 import zstandard
 
-from weatherglass.base.errors import Corrupt, Unavailable
+from weatherglass.base.errors import Corrupt
 from weatherglass.engine import files as engine_files
 from weatherglass.engine.log import Log
 from weatherglass.engine.tables import Tables
@@ -27,8 +27,10 @@ from weatherglass.metrics import catalogue, records
 from weatherglass.metrics.blocks import Block, Cache, Columns, Meta, Summary, Writer
 from weatherglass.metrics.deletion import Deletion, load_deletion, pack_deletion
 from weatherglass.metrics.histogram_blocks import HistogramBlock
-from weatherglass.metrics.kept import Kept, Rolled
+from weatherglass.metrics.kept import Rolled
+from weatherglass.metrics.index import Index
 from weatherglass.metrics.partition import Partition
+from weatherglass.metrics.segments import read_segment, write_segment
 
 BLOCK_SUFFIX, SEGMENT_SUFFIX = ".block", ".series"
 HISTOGRAM_SUFFIX, DELETION_SUFFIX = ".histograms", ".deleted"
@@ -37,11 +39,8 @@ RAW, ROLLUP, HISTOGRAMS = "raw", "rollup", "histograms"
 SUFFIX_OF = {RAW: BLOCK_SUFFIX, ROLLUP: BLOCK_SUFFIX, HISTOGRAMS: HISTOGRAM_SUFFIX}
 
 DAY_MS = 86_400_000
-_WINDOWS_OPEN = 256
-
-_SEGMENT = struct.Struct("<8sHHII")  # magic, version, zero, raw size, crc32 of what follows
-_SEGMENT_MAGIC = b"WGSERIE\0"
-_SEGMENT_VERSION = 1
+_WINDOWS_OPEN = 400
+_COARSE = 64
 
 _COMPARED = ("stored", "until_ms", "spec")
 
@@ -92,7 +91,8 @@ class Shelf:
         self.files.sync_dir(self.folder)
         partitions = {row.tenant: Partition(row.tenant, row.sealed) for row in rows["metrics_tenants"]}
         for row in segments:
-            partitions[row.tenant].replay_labels(list(self._read_segment(row.sequence)), kept=True)
+            for body in read_segment(self.files, self.folder / file_name(row.sequence, SEGMENT_SUFFIX)):
+                partitions[row.tenant].replay_labels(body, kept=True)
         for row in rows["metrics_tenants"]:
             partition = partitions[row.tenant]
             partition.index.next = max(partition.index.next, row.next_number)
@@ -137,15 +137,8 @@ class Shelf:
     def sync(self) -> None:
         self.files.sync_dir(self.folder)
 
-    def write_segment(self, sequence: int, labels: Iterable[tuple[int, bytes]]) -> int:
-        raw = records.pack_labels(labels)
-        packed = zstandard.ZstdCompressor(level=3).compress(raw)
-        head = _SEGMENT.pack(_SEGMENT_MAGIC, _SEGMENT_VERSION, 0, len(raw), crc32(packed))
-        self.files.write_atomic(self.folder / file_name(sequence, SEGMENT_SUFFIX), head + packed)
-        return len(head) + len(packed)
-
-    def _read_segment(self, sequence: int) -> Iterator[tuple[int, bytes]]:
-        return read_segment(self.files, self.folder / file_name(sequence, SEGMENT_SUFFIX))
+    def write_segment(self, sequence: int, bodies: Iterable[bytes]) -> int:
+        return write_segment(self.files, self.folder / file_name(sequence, SEGMENT_SUFFIX), bodies)
 
     def write_deletion(self, deletion: Deletion) -> None:
         path = self.folder / file_name(deletion.sequence, DELETION_SUFFIX)
@@ -263,19 +256,20 @@ class Shelf:
             catalogue.SEGMENTS.insert().values(sequence=sequence, tenant=tenant, series=series, bytes=size)
         )
 
-    def replace_segments(self, partition: Partition, labels: list[tuple[int, bytes]]) -> None:
-        """One index segment in place of all of the tenant's. To be called when the partition is `quiet`."""
+    def replace_segments(
+        self, partition: Partition, index: Index, written: Sequence[tuple[int, int, int]]
+    ) -> None:
+        """These segments (sequence, series, bytes), synced, in place of all of the tenant's, and their index in place
+        of the partition's. To be called when the partition is `quiet`."""
         mine = catalogue.SEGMENTS.c.tenant == partition.tenant
         with self.tables.read() as connection:
             old = list(connection.scalars(sa.select(catalogue.SEGMENTS.c.sequence).where(mine)))
-        sequence = self.next_sequence()
-        size = self.write_segment(sequence, labels) if labels else 0
         with self.tables.write() as connection:
             connection.execute(catalogue.SEGMENTS.delete().where(mine))
-            if labels:
-                self.add_segment(connection, partition.tenant, sequence, len(labels), size)
+            for sequence, series, size in written:
+                self.add_segment(connection, partition.tenant, sequence, series, size)
             self.mark(connection, partition.tenant, partition.sealed, partition.index.next)
-        partition.replace_index(labels)
+        partition.replace_index(index)
         for number in old:
             self.files.unlink(self.folder / file_name(number, SEGMENT_SUFFIX))
 
@@ -299,7 +293,6 @@ class Windows:
             self._put(first, group)
             return
         owner = group.owners
-        # Past so many open files the rest shares one: rare, and only less tidy.
         for window in np.unique(windows).tolist():
             here = windows == window
             self._put(window, group.only(here, owner))
@@ -307,8 +300,9 @@ class Windows:
     def _put(self, window: int, group: Columns) -> None:
         found = self._writers.get(window)
         if found is None:
+            # Past so many open files neighbours share one, and past twice as many all do: rare, and less tidy only.
             if len(self._writers) >= _WINDOWS_OPEN:
-                window = -(1 << 62)
+                window = (1 << 60) + window // _COARSE if len(self._writers) < 2 * _WINDOWS_OPEN else 1 << 62
                 found = self._writers.get(window)
             if found is None:
                 sequence = self._shelf.next_sequence()
@@ -332,20 +326,6 @@ class Windows:
                 file.close()
         self._shelf.discard(file_name(sequence, BLOCK_SUFFIX) for sequence, _, _ in self._writers.values())
         self._writers.clear()
-
-
-def read_segment(files: engine_files.Files, path: Path) -> Iterator[tuple[int, bytes]]:
-    """Number and canonical key of every series of an index segment. Raises Corrupt."""
-    data = files.read(path)
-    if len(data) >= _SEGMENT.size:
-        magic, version, zero, raw, crc = _SEGMENT.unpack_from(data)
-        packed = data[_SEGMENT.size :]
-        if (magic, version, zero, crc) == (_SEGMENT_MAGIC, _SEGMENT_VERSION, 0, crc32(packed)):
-            with suppress(zstandard.ZstdError):
-                body = zstandard.ZstdDecompressor().decompress(packed, max_output_size=raw)
-                if len(body) == raw:
-                    return records.unpack_labels(body)
-    raise Corrupt("an index segment does not check out", where=str(path), mend="restore it from a backup")
 
 
 def _placed(blocks: tuple[Block, ...], block: Block) -> tuple[Block, ...]:

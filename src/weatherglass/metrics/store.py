@@ -31,7 +31,11 @@ from weatherglass.metrics.retention import Policy
 from weatherglass.metrics.shelf import Shelf
 from weatherglass.metrics.types import Matcher, QueryResult, Selection, SeriesLimits
 
+if TYPE_CHECKING:
+    from weatherglass.metrics.promql import Query
+
 _METADATA_KEPT = 20_000
+_SEALER = Sealer()
 _SEGMENT_BYTES = 16 << 20  # the log gives space back by the segment
 
 _COUNTED = (
@@ -54,7 +58,7 @@ class Metrics:
         limits: Callable[[str], SeriesLimits] = lambda tenant: SeriesLimits(),
         policies: Callable[[str], Sequence[Policy]] = lambda tenant: (),
         retention_s: float | None = 15 * 86400,
-        sealer: Sealer = Sealer(),
+        sealer: Sealer = _SEALER,
     ) -> None:
         """`policies` of a tenant say what is kept of which series; `retention_s` (None: without end) is for the raw
         samples of the others."""
@@ -108,7 +112,7 @@ class Metrics:
         if offset < partition.sealed:
             return
         if kind == records.LABELS:
-            partition.replay_labels(list(records.unpack_labels(body)), kept=False)
+            partition.replay_labels(body, kept=False)
             return
         if kind == records.HISTOGRAMS:
             many = list(records.unpack_histograms(body))
@@ -253,6 +257,7 @@ class Metrics:
         partition = self._partitions.get(tenant)
         if partition is None:
             return Selection([], [], [])
+        start_ms, end_ms = max(start_ms, reading.FIRST_MS), min(end_ms, reading.LAST_MS)
         if partition.kept.floors:
             return rollups.select(partition, self.policies(tenant), matchers, start_ms, end_ms)
         return reading.select(partition, matchers, start_ms, end_ms)
