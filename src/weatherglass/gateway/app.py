@@ -27,6 +27,7 @@ from weatherglass.gateway.context import Context
 from weatherglass.gateway.errors import Errors, WrongMethod, answer
 from weatherglass.gateway.headers import SecurityHeaders
 from weatherglass.gateway.limits import Limits
+from weatherglass.gateway.logins import logins_of
 from weatherglass.gateway.rooms import Rooms
 
 Protocol = Callable[[Context], Iterable[BaseRoute] | APIRouter]
@@ -78,7 +79,13 @@ def create_app(rooms: Rooms) -> FastAPI:
         else:
             app.router.routes.extend(made)
     counts.paths = {route.endpoint: route.path for route in app.router.routes if isinstance(route, Route)}
-    app.add_middleware(auth.Auth, identity=rooms.identity, pool=context.pool, anyone=rooms.anyone)
+    app.add_middleware(
+        auth.Auth,
+        identity=rooms.identity,
+        pool=context.pool,
+        anyone=rooms.anyone,
+        logins=logins_of(rooms),
+    )
     app.add_middleware(Limits)
     app.add_middleware(Errors)
     app.add_middleware(SecurityHeaders)

@@ -6,7 +6,7 @@ The login page itself is the portal's; the doors it uses (`POST /login`, `GET /l
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from urllib.parse import parse_qs, quote, urlsplit
 
 from starlette.datastructures import Headers, QueryParams
@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from weatherglass.base.errors import Denied, Invalid, Unauthenticated
 from weatherglass.base.ids import SITE_TENANT
 from weatherglass.engine.protocols import Principal
+from weatherglass.gateway.logins import Login
 from weatherglass.gateway.pool import Pool
 from weatherglass.gateway.rooms import IdentityRoom
 from weatherglass.identity import allow
@@ -32,7 +33,7 @@ PUBLIC_UNDER = ("/static/",)
 """What answers without a token: health, the login page, and the portal's assets (styles and scripts, no data)."""
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-_API_UNDER = ("/api/", "/prometheus/", "/-/")
+_API_UNDER = ("/api/", "/prometheus/", "/gnocchi/", "/-/")
 _SESSION_S = 12 * 3600
 
 
@@ -44,10 +45,17 @@ class Auth:
     """ASGI: puts the principal into `scope["state"]`, or refuses. Refuses what comes from another origin."""
 
     def __init__(
-        self, app: ASGIApp, identity: IdentityRoom, pool: Pool, anyone: Principal | None = None
+        self,
+        app: ASGIApp,
+        identity: IdentityRoom,
+        pool: Pool,
+        anyone: Principal | None = None,
+        logins: Sequence[Login] = (),
     ) -> None:
-        """`anyone` is who asks where no token is asked; None: nobody is let in without one."""
+        """`anyone` is who asks where no token is asked; None: nobody is let in without one. `logins` are the
+        protocols that have a way in of their own."""
         self._app, self._identity, self._pool, self._anyone = app, identity, pool, anyone
+        self._logins = logins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -56,6 +64,10 @@ class Auth:
             await self._app(scope, receive, send)
             return
         headers, path = Headers(scope=scope), scope["path"]
+        login = next((one for one in self._logins if path.startswith(one.prefix)), None)
+        if login is not None and await self._by(login, scope, headers, path):
+            await self._app(scope, receive, send)
+            return
         same_origin(headers, scope["method"])
         session = session_of(headers)
         try:
@@ -75,6 +87,20 @@ class Auth:
             if scope["method"] not in _SAFE and path != "/login":
                 receive = await self._csrf(headers, session, receive)
         await self._app(scope, receive, send)
+
+    async def _by(self, login: Login, scope: Scope, headers: Headers, path: str) -> bool:
+        """Let somebody in by their protocol's own way; whether they came by it. Raises Unauthenticated, Denied."""
+        state = scope.setdefault("state", {})
+        state["principal"], state["session"], state["csrf"], state["who"] = None, "", "", None
+        if scope["method"] == "OPTIONS" or path in login.open:
+            return True  # what a browser asks before it asks; nothing is told but whose pages may
+        if headers.get("origin") not in login.origins:
+            same_origin(headers, scope["method"])
+        found = await self._pool.run(login.find, headers)
+        if found is None:
+            return False
+        state["principal"], state["who"] = found
+        return True
 
     async def _principal(self, headers: Headers, session: str) -> Principal:
         if self._anyone is not None:

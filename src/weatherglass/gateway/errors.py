@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
 from starlette.requests import ClientDisconnect
@@ -56,13 +57,19 @@ class WrongType(Invalid):
     code = "type"
 
 
+class Unexecuted(Invalid):
+    """A query that can be read, but not answered: a matching that is ambiguous, a bound that it passes."""
+
+    code = "execution"
+
+
 class TookTooLong(Unavailable):
     """The request was not answered within its bound."""
 
     code = "timeout"
 
 
-STATUS |= {WrongMethod: 405, WrongType: 415, TookTooLong: 503}
+STATUS |= {WrongMethod: 405, WrongType: 415, Unexecuted: 422, TookTooLong: 503}
 
 Form = Callable[[WeatherglassError, int], Any]
 
@@ -90,20 +97,27 @@ _PROMETHEUS_TYPES = {
     401: "unauthorized",
     403: "forbidden",
     404: "not_found",
+    422: "execution",
     500: "internal",
     503: "unavailable",
 }
 
 
 def prometheus(error: WeatherglassError, status: int) -> Any:
-    kind = "timeout" if isinstance(error, TookTooLong) else _PROMETHEUS_TYPES.get(status, "bad_data")
+    kind = "timeout" if error.code == "timeout" else _PROMETHEUS_TYPES.get(status, "bad_data")
     said = "; ".join(
         f"{one.message} ({one.mend})" if one.mend else one.message for one in error.problems[:20]
     )
     return {"status": "error", "errorType": kind, "error": f"{error.where}: {said}" if error.where else said}
 
 
-FORMS: list[tuple[str, Form]] = [("/prometheus/", prometheus)]
+def gnocchi(error: WeatherglassError, status: int) -> Any:
+    """What is refused before Gnocchi's own endpoint is reached (who asks, how much), as pecan would say it."""
+    title = HTTPStatus(status).phrase
+    return {"code": status, "title": title, "description": str(error.message)}
+
+
+FORMS: list[tuple[str, Form]] = [("/prometheus/", prometheus), ("/gnocchi/", gnocchi)]
 """Path prefix → form; ours for every other path."""
 
 

@@ -30,6 +30,7 @@ class Bound(NamedTuple):
 BOUNDS = [
     Bound("/prometheus/api/v1/write", 32 << 20, 30),
     Bound("/prometheus/", 1 << 20, 120),
+    Bound("/gnocchi/", 32 << 20, 120),
     Bound("/api/v1/agent/events", 32 << 20, 30),
     Bound("/api/v1/agent/results", 8 << 20, 30),
     Bound("/api/v1/agent/heartbeat", 1 << 20, 10),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,9 @@ class Ground:
 
 def _metrics(ground: Ground) -> Part:
     from weatherglass.metrics import Metrics
+    from weatherglass.metrics.gnocchi import BARE, Gnocchi, Settings
 
+    asked = ground.asked
     room = Metrics(
         ground.asked.state / "metrics",
         files=ground.files,
@@ -82,7 +84,9 @@ def _metrics(ground: Ground) -> Part:
         clock=ground.clock,
         retention_s=ENDLESS_S if ground.asked.bare else RETENTION_S,
     )
-    return Part({"metrics": room}, {}, (room,))
+    settings = replace(BARE if asked.bare else Settings(), auth=asked.gnocchi_auth or "token")
+    gnocchi = Gnocchi(tables=ground.tables, store=room, clock=ground.clock, settings=settings)
+    return Part({"metrics": room}, {"gnocchi": gnocchi}, (room, gnocchi))
 
 
 def _logs(ground: Ground) -> Part:
@@ -104,8 +108,10 @@ def _migrations(parts: frozenset[str]) -> dict[str, Any]:
     found: dict[str, Any] = {**leases.ROOM, **IDENTITY}
     if "metrics" in parts:
         from weatherglass.metrics import TABLES
+        from weatherglass.metrics.gnocchi import ROOM as GNOCCHI
 
         found["metrics"] = TABLES
+        found.update(GNOCCHI)
     if "logs" in parts:
         from weatherglass.logs.catalogue import ROOM
 

@@ -1,0 +1,80 @@
+"""Protocols with a log-in of their own: prefix → how a principal is found from a request's headers.
+
+A row says nothing of what somebody may do; it ends in a `Principal` like every other way in, and where it finds
+none the request is refused. What has no row logs in as the house does (`auth`).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from starlette.datastructures import Headers
+
+from weatherglass.base.errors import Unauthenticated
+from weatherglass.engine.protocols import Principal
+from weatherglass.gateway.rooms import Rooms
+
+Found = tuple[Principal, Any] | None
+"""(who asks, what the protocol itself wants to know of them); None: they may log in as the house does."""
+
+
+class Login(NamedTuple):
+    """How those who come under `prefix` say who they are. `find` runs in a pool; it raises Unauthenticated."""
+
+    prefix: str
+    find: Callable[[Headers], Found]
+    open: frozenset[str] = frozenset()  # paths that answer to anybody
+    origins: frozenset[str] = frozenset()  # whose pages may ask from a browser (CORS)
+
+
+def _gnocchi(rooms: Rooms) -> Login | None:
+    room = rooms.more.get("gnocchi")
+    if room is None:
+        return None
+    # brings the metrics room: only a house that has Gnocchi waits for it
+    from weatherglass.gateway.gnocchi import login as gnocchi
+
+    settings = room.settings
+    return Login(
+        gnocchi.PREFIX,
+        gnocchi.ways(settings, rooms.identity)[settings.auth],
+        gnocchi.OPEN,
+        settings.origins,
+    )
+
+
+def basic(headers: Headers) -> tuple[str, str] | None:
+    """(user, password) of HTTP Basic; None where nothing of the kind was sent. Raises Unauthenticated."""
+    scheme, _, rest = headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        text = base64.b64decode(rest.strip(), validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError) as error:
+        raise Unauthenticated("the Basic credentials cannot be read") from error
+    user, _, password = text.partition(":")
+    return user, password
+
+
+def token_as_password(prefix: str) -> Callable[[Rooms], Login]:
+    """Basic with one of the house's tokens as the password, for clients that know nothing else; any user name."""
+
+    def made(rooms: Rooms) -> Login:
+        def find(headers: Headers) -> Found:
+            pair = basic(headers)
+            return None if pair is None else (rooms.identity.resolve(pair[1]), None)
+
+        return Login(prefix, find)
+
+    return made
+
+
+LOGINS: list[Callable[[Rooms], Login | None]] = [_gnocchi, token_as_password("/elastic")]
+"""One row a protocol; a room that is not there has none."""
+
+
+def logins_of(rooms: Rooms) -> list[Login]:
+    return [login for make in LOGINS if (login := make(rooms)) is not None]
