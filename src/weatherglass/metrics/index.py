@@ -17,7 +17,7 @@ from weatherglass.kernels.labels import write_labels
 from weatherglass.kernels.labelsets import LabelSets
 from weatherglass.kernels.table import SeriesTable
 from weatherglass.metrics.matching import accepts, alternatives, beginning, shape
-from weatherglass.metrics.types import Int64Array, Matcher
+from weatherglass.metrics.types import BoolArray, Int64Array, Matcher
 
 _TEXTS_KEPT = 200_000
 _EVERY = np.zeros(1, np.int64)  # the entry whose posting is all that is published
@@ -98,6 +98,15 @@ class Index:
     def published(self) -> Int64Array:
         """Numbers of all series that can be found, ascending."""
         return self._sets.gather(_EVERY).astype(np.int64)
+
+    def published_from(self, number: int) -> Int64Array:
+        """As `published`, those from a number on."""
+        every = self.published()
+        return every[np.searchsorted(every, number) :]
+
+    def known(self, numbers: Int64Array) -> BoolArray:
+        """(n,) bool: which of these are published."""
+        return np.isin(numbers, self.published(), assume_unique=True)
 
     def names(self) -> list[str]:
         return sorted(

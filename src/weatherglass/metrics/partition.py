@@ -8,6 +8,7 @@ below its cut. Not here: the log, files, decoding.
 from __future__ import annotations
 
 import threading
+from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from weatherglass.metrics.histogram_blocks import HistogramHead, Packed
 from weatherglass.metrics.index import Index, canonical_key
 from weatherglass.metrics.kept import Kept
 from weatherglass.metrics.matching import canonical
+from weatherglass.metrics.segments import PIECE
 from weatherglass.metrics.types import Int64Array, SeriesLimits
 
 
@@ -61,7 +63,7 @@ class Partition:
         self.kept = Kept()
         self.sealed = sealed  # records below are in blocks
         self.head_since = 0.0  # monotonic seconds of the open head's first sample
-        self.unkept: list[int] = []  # published series that no index segment has
+        self.unkept = array("I")  # published series that no index segment has
         self.metadata: dict[str, tuple[str, str, str]] = {}
         self.budget = 0.0  # samples that may come at once, for samples_per_s
         self.budget_at = -1.0
@@ -122,25 +124,26 @@ class Partition:
         """These label sets are durable now: they may be found."""
         new = [number for number in labels if self._undurable.pop(number, None) is not None]
         self.index.publish(new)
-        self.unkept += new
+        self.unkept.extend(new)
 
-    def replay_labels(self, series: Sequence[tuple[int, bytes]], *, kept: bool) -> None:
+    def replay_labels(self, body: bytes, *, kept: bool) -> None:
         """Label sets as the log or (`kept`) a segment has them; those already known are passed over."""
-        new = [(number, key) for number, key in series if not self.index.knows(number)]
-        for number, key in new:
-            self.index.know(key, number)
-        self.index.publish(number for number, _ in new)
+        new = self.index.load(body)
         if not kept:
-            self.unkept += [number for number, _ in new]
+            self.unkept.extend(new.tolist())
 
-    def replace_index(self, series: Sequence[tuple[int, bytes]]) -> None:
-        """An index of these alone, all of them in a segment now. To be called when `quiet`."""
-        index = Index()
-        for number, key in series:
-            index.know(key, number)
-        index.publish(number for number, _ in series)
+    def bodies(self, numbers: Int64Array) -> Iterator[bytes]:
+        """The label sets of these series as bodies of records, a piece after the other."""
+        index = self.index
+        for first in range(0, len(numbers), PIECE):
+            with self.lock:
+                body = index.packed(numbers[first : first + PIECE])
+            yield body
+
+    def replace_index(self, index: Index) -> None:
+        """Another index, all of its series in segments now. To be called when `quiet`."""
         index.next = self.index.next
-        self.index, self.unkept, self._undurable = index, [], {}
+        self.index, self.unkept, self._undurable = index, array("I"), {}
 
     # --- who is under way --------------------------------------------------------------------------------
 
@@ -228,7 +231,7 @@ class Partition:
             "head_series": self.head.series,
             "head_samples": sum(head.samples for head in heads),
             "head_bytes": sum(head.memory for head in heads),
-            "index_bytes": self.index.table.memory,
+            "index_bytes": self.index.memory,
             "head_histograms": sum(head.samples for head in self.histogram_heads()),
             "blocks": len(self.blocks),
             "block_samples": sum(block.summary.samples for block in self.blocks),

@@ -7,28 +7,24 @@ more and replaced again. File names are sequence numbers from the catalogue; no 
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
-from zlib import crc32
 
 import numpy as np
 import sqlalchemy as sa
-import zstandard
 
-from weatherglass.base.errors import Corrupt
 from weatherglass.engine import files as engine_files
 from weatherglass.engine.log import Log
 from weatherglass.engine.tables import Tables
-from weatherglass.metrics import catalogue, records
+from weatherglass.metrics import catalogue
 from weatherglass.metrics.blocks import Block, Cache, Columns, Meta, Summary, Writer
 from weatherglass.metrics.deletion import Deletion, load_deletion, pack_deletion
 from weatherglass.metrics.histogram_blocks import HistogramBlock
-from weatherglass.metrics.kept import Rolled
 from weatherglass.metrics.index import Index
+from weatherglass.metrics.kept import Rolled
 from weatherglass.metrics.partition import Partition
 from weatherglass.metrics.segments import read_segment, write_segment
 
