@@ -13,6 +13,7 @@ from weatherglass.engine.protocols import Samples
 from weatherglass.kernels import labels, wire
 from weatherglass.metrics.index import canonical_key
 from weatherglass.metrics.reading import FIRST_MS, LAST_MS
+from weatherglass.metrics.types import BoolArray
 
 BODY_MAX = 32 << 20
 """Bytes of one write, before and after decompression."""
@@ -41,7 +42,7 @@ def inflate(body: bytes, encoding: str) -> Any:
 
 def from_wire(raw: bytes) -> Any:
     """A `wire.Batch` of a decompressed WriteRequest. Raises Invalid."""
-    return _checked(wire.decode(raw))
+    return checked(wire.decode(raw))
 
 
 def from_samples(samples: Samples) -> Any:
@@ -58,10 +59,11 @@ def from_samples(samples: Samples) -> Any:
     batch.times = np.array([time for times in samples.times_ms for time in times], np.int64)
     batch.values = np.array([value for values in samples.values for value in values], np.float64)
     batch.metadata = batch.histograms = 0
-    return _checked(batch)
+    return checked(batch)
 
 
-def _checked(batch: Any) -> Any:
+def checked(batch: Any) -> Any:
+    """The batch. Raises Invalid for a time that is not accepted."""
     times = batch.times
     if len(times) and (times.min() < FIRST_MS or times.max() > LAST_MS):
         raise Invalid("a timestamp is beyond ±2^53 ms", mend="timestamps are milliseconds since the epoch")
@@ -89,9 +91,8 @@ def _text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else ""
 
 
-def without_older(batch: Any, horizon_ms: int) -> int:
-    """Takes samples before the horizon out of the batch; how many."""
-    keep = batch.times >= horizon_ms
+def only(batch: Any, keep: BoolArray) -> int:
+    """Takes the other samples out of the batch; how many."""
     gone = len(keep) - int(keep.sum())
     if gone:
         owner = np.repeat(np.arange(len(batch.counts)), batch.counts)

@@ -26,6 +26,7 @@ from weatherglass.metrics.blocks import Cache
 from weatherglass.metrics.index import Index
 from weatherglass.metrics.keeper import Keeper, Sealer
 from weatherglass.metrics.matching import check
+from weatherglass.metrics.native import Native, NativeSamples, from_native, from_request
 from weatherglass.metrics.partition import Partition
 from weatherglass.metrics.retention import Policy
 from weatherglass.metrics.shelf import Shelf
@@ -142,7 +143,7 @@ class Metrics:
         raw = intake.inflate(body, encoding)
         batch = intake.from_wire(raw)
         families = intake.metadata(raw) if batch.metadata else {}
-        native = intake.native(raw, batch) if batch.histograms else None
+        native = from_request(raw, batch) if batch.histograms else None
         written = self._store(tenant, batch, native)
         if families:
             known = self._partition(tenant).metadata
@@ -157,11 +158,11 @@ class Metrics:
         """Stores a `wire.Batch` made inside the house, of canonical keys; durable on return. Raises as `write`."""
         return self._store(tenant, batch)
 
-    def append_histograms(self, tenant: str, batch: intake.NativeSamples) -> Written:
+    def append_histograms(self, tenant: str, batch: NativeSamples) -> Written:
         """Stores native histograms from inside the house; durable on return. Raises as `write`."""
-        return self._store(tenant, intake.from_samples(Samples([], [], [])), intake.from_native(batch))
+        return self._store(tenant, intake.from_samples(Samples([], [], [])), from_native(batch))
 
-    def _store(self, tenant: str, batch: Any, native: intake.Native | None = None) -> Written:
+    def _store(self, tenant: str, batch: Any, native: Native | None = None) -> Written:
         log = self._log
         if log is None:
             raise Unavailable("the metrics store is not running", mend="try again when the server is ready")
