@@ -37,11 +37,12 @@ Packed = tuple[int, int, bytes]
 
 
 class HistogramHead:
-    """The newest histograms of one tenant, in order of arrival. The owner locks."""
+    """The newest histograms of one tenant, in order of arrival. The owner locks. `before` hands on where each series
+    stood, so that late ones are told as such."""
 
-    def __init__(self) -> None:
+    def __init__(self, before: HistogramHead | None = None) -> None:
         self._held: dict[int, list[tuple[int, bytes]]] = {}
-        self._last: dict[int, int] = {}
+        self._last: dict[int, int] = dict(before._last) if before else {}
         self.samples = self.bytes = 0
         self.first_ms, self.last_ms = 1 << 62, -(1 << 62)
 

@@ -199,7 +199,7 @@ class Partition:
     def cut(self, offset: int) -> None:
         """The head takes no more, a new one does; `offset` is the log's end. To be called when `quiet`."""
         self.sealing = Sealing(self.head, self.histograms, offset)
-        self.head, self.histograms = Head(self.head), HistogramHead()
+        self.head, self.histograms = Head(self.head), HistogramHead(self.histograms)
 
     def active(self) -> list[Int64Array]:
         """The series of every head; to be called under the lock."""
