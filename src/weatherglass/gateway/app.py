@@ -22,7 +22,17 @@ from starlette.routing import BaseRoute, Route
 
 from weatherglass import __version__
 from weatherglass.base.errors import Invalid, NotFound, Problem, WeatherglassError
-from weatherglass.gateway import agent, auth, deploying, live, ours, prometheus, searching, selfmetrics
+from weatherglass.gateway import (
+    agent,
+    auth,
+    deploying,
+    elastic,
+    live,
+    ours,
+    prometheus,
+    searching,
+    selfmetrics,
+)
 from weatherglass.gateway.context import Context
 from weatherglass.gateway.errors import Errors, WrongMethod, answer
 from weatherglass.gateway.headers import SecurityHeaders
@@ -38,6 +48,7 @@ PROTOCOLS: list[Protocol] = [
     ours.routes,
     deploying.routes,
     searching.routes,
+    elastic.routes,
 ]
 """One function a protocol: a context in, its routes out."""
 

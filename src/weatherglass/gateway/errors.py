@@ -117,7 +117,13 @@ def gnocchi(error: WeatherglassError, status: int) -> Any:
     return {"code": status, "title": title, "description": str(error.message)}
 
 
-FORMS: list[tuple[str, Form]] = [("/prometheus/", prometheus), ("/gnocchi/", gnocchi)]
+def elastic(error: WeatherglassError, status: int) -> Any:
+    from weatherglass.gateway.elastic.faults import told  # it stands on this module
+
+    return told(error, status)
+
+
+FORMS: list[tuple[str, Form]] = [("/prometheus/", prometheus), ("/gnocchi/", gnocchi), ("/elastic", elastic)]
 """Path prefix → form; ours for every other path."""
 
 

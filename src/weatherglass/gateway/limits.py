@@ -39,6 +39,8 @@ BOUNDS = [
     Bound("/api/v1/apply", 4 << 20, 120),
     Bound("/api/v1/faults", 1 << 16, 180),
     Bound("/api/v1/backup", 1 << 16, 600),
+    Bound("/elastic", 100 << 20, 120),
+    Bound("/loki/", 32 << 20, 60),
     Bound("/login", 1 << 12, 10),
 ]
 _OTHERWISE = Bound("", 1 << 20, 60)

@@ -59,12 +59,29 @@ def basic(headers: Headers) -> tuple[str, str] | None:
     return user, password
 
 
+def api_key(headers: Headers) -> tuple[str, str] | None:
+    """(id, key) of Elasticsearch's ApiKey; the key alone where it is one of our tokens as it is. Raises Unauthenticated."""
+    scheme, _, rest = headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "apikey":
+        return None
+    rest = rest.strip()
+    if rest.startswith("wg_"):
+        return "", rest
+    try:
+        id, _, key = base64.b64decode(rest, validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError) as error:
+        raise Unauthenticated("the ApiKey credentials cannot be read") from error
+    return id, key or id
+
+
 def token_as_password(prefix: str) -> Callable[[Rooms], Login]:
-    """Basic with one of the house's tokens as the password, for clients that know nothing else; any user name."""
+    """Basic or ApiKey with one of the house's tokens as the secret, for clients that know nothing else; any user."""
 
     def made(rooms: Rooms) -> Login:
         def find(headers: Headers) -> Found:
-            pair = basic(headers)
+            if rooms.anyone is not None:
+                return rooms.anyone, None
+            pair = basic(headers) or api_key(headers)
             return None if pair is None else (rooms.identity.resolve(pair[1]), None)
 
         return Login(prefix, find)
@@ -72,7 +89,12 @@ def token_as_password(prefix: str) -> Callable[[Rooms], Login]:
     return made
 
 
-LOGINS: list[Callable[[Rooms], Login | None]] = [_gnocchi, token_as_password("/elastic")]
+LOGINS: list[Callable[[Rooms], Login | None]] = [
+    _gnocchi,
+    token_as_password("/elastic"),
+    token_as_password("/loki"),
+    token_as_password("/otlp"),
+]
 """One row a protocol; a room that is not there has none."""
 
 

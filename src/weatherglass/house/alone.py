@@ -91,6 +91,7 @@ def _metrics(ground: Ground) -> Part:
 
 def _logs(ground: Ground) -> Part:
     from weatherglass.logs import Logs
+    from weatherglass.logs.registered import Registered
 
     room = Logs(
         ground.asked.state / "logs",
@@ -100,7 +101,7 @@ def _logs(ground: Ground) -> Part:
         bus=ground.bus,
         limits=lambda tenant: 0,
     )
-    return Part({"logs": room}, {}, (room,))
+    return Part({"logs": room}, {"registered": Registered(ground.tables)}, (room,))
 
 
 def _migrations(parts: frozenset[str]) -> dict[str, Any]:
@@ -161,6 +162,7 @@ class Alone:
             secret=secrets.existing,
             backup=partial(backup, state),
             more={name: room for part in self.parts for name, room in part.more.items()},
+            promql_experimental=asked.promql_experimental,
             anyone=Principal("anyone", Role.ADMIN, ("*",)) if asked.no_auth else None,
         )
 
