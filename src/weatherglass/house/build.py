@@ -16,7 +16,7 @@ from stat import S_ISREG
 from typing import Any
 
 from weatherglass.agent.probes import probe
-from weatherglass.base.errors import Unavailable
+from weatherglass.base.errors import Invalid, Unavailable
 from weatherglass.base.ids import EntityId, entity
 from weatherglass.base.time import Clock, SystemClock
 from weatherglass.deploy import store as deploy_store
@@ -34,6 +34,7 @@ from weatherglass.engine.tables import Tables
 from weatherglass.engine.work import Queues
 from weatherglass.gateway.rooms import Rooms
 from weatherglass.health import DeadMan, Health
+from weatherglass.house import scraping
 from weatherglass.house.costs import Costs
 from weatherglass.house.secrets import Secrets
 from weatherglass.identity import ROOM as IDENTITY
@@ -46,6 +47,7 @@ from weatherglass.logs.catalogue import ROOM as LOGS
 from weatherglass.logs.registered import Registered
 from weatherglass.metrics import TABLES as METRICS
 from weatherglass.metrics import Metrics, SeriesLimits
+from weatherglass.metrics.scrape.scraper import Scraper
 from weatherglass.site import Replica, Service, Site, probe_specs
 
 _LOG = logging.getLogger(__name__)
@@ -134,6 +136,7 @@ class House:
             if options.deadman
             else None
         )
+        self.scraper = Scraper(self.metrics, clock, secret=self.secrets.existing)
         self._ticker = threading.Thread(target=self._tick, name="health", daemon=True)
         self.more: dict[str, Room] = {}
         for name, plug in found.items():
@@ -159,7 +162,7 @@ class House:
             secret=self.secrets.existing,
             backup=functools.partial(backup, state),
             probes=self.health.probes,
-            more={**self.more, "registered": Registered(self.tables)},
+            more={**self.more, "scrape": self.scraper, "registered": Registered(self.tables)},
         )
 
     def site(self) -> Site | None:
@@ -173,6 +176,7 @@ class House:
         self.deploy.start()
         for room in self.more.values():
             room.start()
+        self.scraper.start()
         self._ticker.start()
         if self.deadman:
             self.deadman.start()
@@ -185,6 +189,7 @@ class House:
             self.deadman.stop()
         if self._ticker.ident:
             self._ticker.join(1.0)
+        self.scraper.stop()
         for plugged in self.more.values():
             plugged.stop()
         self.health.stop()
@@ -236,6 +241,11 @@ class House:
         self._site = site
         for host in site.hosts:
             self.work.send(host, "probes", {"probes": probe_specs(site, host)})
+        try:
+            self.scraper.configure(scraping.jobs(site, self.site))
+        except Invalid as error:
+            # `check` refuses such a site; one that an older version took goes on with the jobs it had.
+            _LOG.warning("the site's scrape jobs are not taken up: %s", error)
         for room in self.more.values():
             room.on_site(site, generation)
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from weatherglass.deploy import units
+from weatherglass.house import scraping
 from weatherglass.site import Site, load
 
 
 def check(path: Path) -> Site:
-    """The site, read and rendered. Raises Invalid with every problem: of the language first, then of templates."""
+    """The site, read and rendered. Raises Invalid with every problem: of the language first, then of templates and scrapes."""
     site = load(path)
     units.check(site)
+    scraping.jobs(site, lambda: site)
     return site

@@ -16,7 +16,7 @@ from weatherglass.base.errors import Invalid, Problem
 from weatherglass.base.units import parse_duration, parse_size
 from weatherglass.metrics.scrape import relabel as rules
 from weatherglass.metrics.scrape.discovery.groups import Discovery, Labels
-from weatherglass.metrics.scrape.discovery.kinds import KINDS
+from weatherglass.metrics.scrape.discovery.kinds import KINDS, make
 
 DEFAULT_INTERVAL_S, DEFAULT_TIMEOUT_S = 60.0, 10.0
 _SCHEMES = {"http": 80, "https": 443}
@@ -172,7 +172,7 @@ def configured(given: Mapping[str, Any], where: str = "scrape_configs", context:
             values["verify_tls"] = not (isinstance(value, Mapping) and value.get("insecure_skip_verify"))
         elif name in KINDS:
             for number, one in enumerate(value or ()):
-                found = attempt(name, lambda n=name, o=one, k=number, a=at: KINDS[n](o, f"{a}[{k}]", context))
+                found = attempt(name, lambda n=name, o=one, k=number, a=at: make(n, o, f"{a}[{k}]", context))
                 if found is not None:
                     discoveries.append((f"{name}[{number}]", found))
         else:

@@ -208,7 +208,9 @@ def _host(name: dns.name.Name) -> str:
     return str(name).rstrip(".")
 
 
-def configured(given: Mapping[str, object], where: str = "dns_sd_configs") -> DnsDiscovery:
+def configured(
+    given: Mapping[str, object], where: str = "dns_sd_configs", house: object = None
+) -> DnsDiscovery:
     """Of a configuration (names, type, port, refresh_interval in s, servers, honour_ttl, timeout). Raises Invalid."""
     names = given.get("names")
     if (

@@ -66,7 +66,9 @@ def joined(found: Any, source: str) -> Group:
     return Group(source, tuple(targets))
 
 
-def configured(given: Mapping[str, Any], where: str = "file_sd_configs") -> FileDiscovery:
+def configured(
+    given: Mapping[str, Any], where: str = "file_sd_configs", house: object = None
+) -> FileDiscovery:
     """Of a configuration (files, refresh_interval). Raises Invalid."""
     files = given.get("files", ())
     if not isinstance(files, (list, tuple)) or not files:

@@ -58,7 +58,9 @@ class HttpDiscovery:
         return Finding((), {self.url: why})
 
 
-def configured(given: Mapping[str, Any], where: str = "http_sd_configs") -> HttpDiscovery:
+def configured(
+    given: Mapping[str, Any], where: str = "http_sd_configs", house: object = None
+) -> HttpDiscovery:
     """Of a configuration (url, refresh_interval). Raises Invalid."""
     url = str(given.get("url", ""))
     parts = urlsplit(url)
