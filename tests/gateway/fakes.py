@@ -49,11 +49,13 @@ class FakeMetrics:
         self.written.append((tenant, body))
         return Written(stored=3, duplicates=1, note="fake")
 
-    def query(self, tenant: str, expr: str, at_ms: int) -> QueryResult:
+    def query(self, tenant: str, expr: str, at_ms: int, query: Any = None) -> QueryResult:
         self.asked.append((tenant, expr, at_ms))
         return self.answer or result("vector", [(("__name__", expr),)], [at_ms], [[1.0]])
 
-    def query_range(self, tenant: str, expr: str, start_ms: int, end_ms: int, step_ms: int) -> QueryResult:
+    def query_range(
+        self, tenant: str, expr: str, start_ms: int, end_ms: int, step_ms: int, query: Any = None
+    ) -> QueryResult:
         self.asked.append((tenant, expr, start_ms, end_ms, step_ms))
         return self.answer or result("matrix", [(("__name__", expr),)], [start_ms], [[1.0]])
 

@@ -96,8 +96,8 @@ def test_an_answer_that_takes_too_long_is_given_up(serve: Any, monkeypatch: pyte
 @pytest.mark.parametrize(
     ("error", "status", "kind"),
     [
-        (Invalid("unexpected end", where="1:3"), 400, "bad_data"),
-        (LimitExceeded("too many series"), 429, "bad_data"),
+        (Invalid("many-to-many matching", where="1:3"), 422, "execution"),
+        (LimitExceeded("too many series"), 422, "execution"),
         (Unavailable("disk full"), 503, "unavailable"),
         (Corrupt("block 3"), 500, "internal"),
         (WeatherglassError("other"), 500, "internal"),
@@ -166,7 +166,8 @@ def test_questions_by_get_alone(http: Any) -> None:
         ("series", {"match[]": "up[5m]"}),
         ("labels", {"limit": "-1"}),
         ("labels", {"start": "9", "end": "1"}),
-        ("label/a-b/values", {}),
+        ("label/U__/values", {}),
+        ("label/U__a_d800_/values", {}),
     ],
 )
 def test_what_cannot_be_asked_is_bad_data(http: Any, path: str, fields: dict[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""Results in Prometheus' JSON: values as strings, times in seconds, no cell that is absent. Pure.
+"""Results in Prometheus' JSON: values as strings, times in seconds, no cell that is absent.
 
 Written by hand rather than through `json` where it is long: a range over 2,000 series holds millions of cells.
 """
@@ -8,15 +8,23 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
+import cramjam
 import numpy as np
+from starlette.requests import Request
+from starlette.responses import Response
 
 from weatherglass.base.errors import Invalid
 
 if TYPE_CHECKING:
-    from weatherglass.metrics.types import QueryResult
+    from weatherglass.metrics.histogram import Histogram
+    from weatherglass.metrics.types import FloatArray, QueryResult
+
+_WORTH_PACKING = 1400  # bytes: one packet's
+_EXACT = 2.0**53
 
 
 def fields(body: bytes) -> list[tuple[str, str]]:
@@ -50,42 +58,127 @@ def seconds(ms: int) -> str:
     return f"{sign}{whole}.{rest:03d}".rstrip("0").rstrip(".") if rest else f"{sign}{whole}"
 
 
-def result(found: QueryResult) -> bytes:
+TRUNCATED = "results truncated due to limit"
+
+
+def response(request: Request, body: bytes, kind: str = "application/json") -> Response:
+    """The answer, packed where that is asked for and worth it."""
+    headers = {}
+    if len(body) > _WORTH_PACKING and "gzip" in request.headers.get("accept-encoding", ""):
+        body = bytes(cramjam.gzip.compress(body, level=1))
+        headers = {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
+    return Response(body, media_type=kind, headers=headers)
+
+
+def listed(found: list[Any], limit: int) -> bytes:
+    """A list as data; told where it was cut."""
+    if 0 < limit < len(found):
+        return _whole(json.dumps(found[:limit], ensure_ascii=False), {"warnings": [TRUNCATED]})
+    return success(found)
+
+
+def stats(samples: int, seconds: float, found: QueryResult) -> dict[str, Any]:
+    """`stats`, in the form that Prometheus gives."""
+    timings = (
+        "evalTotalTime", "resultSortTime", "queryPreparationTime", "innerEvalTime", "execQueueTime", "execTotalTime",
+    )  # fmt: skip
+    took = dict.fromkeys(timings, 0.0) | {"evalTotalTime": seconds, "execTotalTime": seconds}
+    held = int(np.count_nonzero(found.present))
+    return {"timings": took, "samples": {"totalQueryableSamples": samples, "peakSamples": max(samples, held)}}
+
+
+def result(
+    found: QueryResult,
+    *,
+    limit: int = 0,
+    stats: dict[str, Any] | None = None,
+    plan: dict[str, Any] | None = None,
+) -> bytes:
     """A query's whole answer."""
-    data = b'{"resultType":"%s","result":%s}' % (found.type.encode(), "".join(_result(found)).encode())
-    told = {name: list(said) for name, said in (("warnings", found.warnings), ("infos", found.infos)) if said}
-    more = "".join(f",{json.dumps(name)}:{json.dumps(said)}" for name, said in told.items())
-    return b'{"status":"success","data":%s%s}' % (data, more.encode())
+    cut = 0 < limit < len(found.series) and found.type in ("vector", "matrix")
+    body = f'{{"resultType":"{found.type}","result":{"".join(_result(found, limit if cut else None))}'
+    body += f',"stats":{json.dumps(stats)}}}' if stats else "}"
+    warnings = [*found.warnings, *([TRUNCATED] if cut else [])]
+    more: dict[str, Any] = {
+        name: said for name, said in (("warnings", warnings), ("infos", found.infos)) if said
+    }
+    return _whole(body, more | ({"explain": plan} if plan else {}))
 
 
-def _result(found: QueryResult) -> Iterator[str]:
+def _whole(data: str, more: dict[str, Any]) -> bytes:
+    rest = "".join(f",{json.dumps(name)}:{json.dumps(said)}" for name, said in more.items())
+    return f'{{"status":"success","data":{data}{rest}}}'.encode("utf-8", "replace")
+
+
+def _result(found: QueryResult, most: int | None) -> Iterator[str]:
     times = [seconds(ms) for ms in found.times_ms.tolist()]
     if found.type == "string":
         yield f"[{times[0]},{json.dumps(found.text)}]"
     elif found.type == "scalar":
         yield f'[{times[0]},"{number(found.values.item(0))}"]'
-    elif found.type == "vector":
-        yield "["
-        first = True
-        for at, labels in enumerate(found.series):
-            if found.present[at, 0]:
-                yield "" if first else ","
-                first = False
-                value = number(found.values.item(at, 0))
-                yield f'{{"metric":{_metric(labels)},"value":[{times[0]},"{value}"]}}'
-        yield "]"
     else:
+        rows = _vector(found, times) if found.type == "vector" else _matrix(found, times)
         yield "["
-        first = True
-        for at, labels in enumerate(found.series):
-            steps = np.flatnonzero(found.present[at]).tolist()
-            if steps:
-                values = found.values[at].tolist()
-                cells = ",".join([f'[{times[step]},"{number(values[step])}"]' for step in steps])
-                yield "" if first else ","
-                first = False
-                yield f'{{"metric":{_metric(labels)},"values":[{cells}]}}'
+        for at, row in enumerate(islice(rows, most)):
+            yield f",{row}" if at else row
         yield "]"
+
+
+def _vector(found: QueryResult, times: list[str]) -> Iterator[str]:
+    values, present, cells = found.values[:, :1], found.present[:, :1], found.histograms
+    for at, (labels, value, there) in enumerate(
+        zip(found.series, values.ravel().tolist(), present.ravel().tolist(), strict=True)
+    ):
+        if not there:
+            continue
+        if cells is not None and cells[at, 0] is not None:
+            yield f'{{"metric":{_metric(labels)},"histogram":[{times[0]},{histogram(cells[at, 0])}]}}'
+        else:
+            yield f'{{"metric":{_metric(labels)},"value":[{times[0]},"{number(value)}"]}}'
+
+
+def _matrix(found: QueryResult, times: list[str]) -> Iterator[str]:
+    heads = [f'[{at},"' for at in times]
+    for at, labels in enumerate(found.series):
+        there, native = found.present[at], []
+        if found.histograms is not None:
+            held = np.array([one is not None for one in found.histograms[at]], np.bool_) & there
+            native = [
+                f"[{times[k]},{histogram(found.histograms[at, k])}]" for k in np.flatnonzero(held).tolist()
+            ]
+            there = there & ~held
+        if there.all():
+            cells = [f'{head}{text}"]' for head, text in zip(heads, numbers(found.values[at]), strict=True)]
+        else:
+            steps = np.flatnonzero(there)
+            texts = numbers(found.values[at][steps])
+            cells = [f'{heads[k]}{text}"]' for k, text in zip(steps.tolist(), texts, strict=True)]
+        kinds = [("values", cells), ("histograms", native)]
+        parts = "".join(f',"{name}":[{",".join(some)}]' for name, some in kinds if some)
+        if parts:
+            yield f'{{"metric":{_metric(labels)}{parts}}}'
+
+
+def numbers(values: FloatArray) -> list[str]:
+    """The texts of many values; whole ones, most of what counters count, are written as such."""
+    if (np.abs(values) < _EXACT).all():
+        whole = values.astype(np.int64)
+        if (whole == values).all() and not (np.signbit(values) & (whole == 0)).any():
+            return list(map(str, whole.tolist()))
+    return list(map(number, values.tolist()))
+
+
+def histogram(h: Histogram) -> str:
+    """`{"count", "sum", "buckets"}`; buckets that count nothing are left out (web/api/v1/json_codec.go)."""
+    buckets = []
+    for b in h.buckets():
+        if b.count == 0:
+            continue
+        # 0: open left, 1: open right, 2: open both, 3: closed both
+        edges = (3 if b.upper_inclusive else 1) if b.lower_inclusive else (0 if b.upper_inclusive else 2)
+        buckets.append(f'[{edges},"{number(b.lower)}","{number(b.upper)}","{number(b.count)}"]')
+    tail = f',"buckets":[{",".join(buckets)}]' if buckets else ""
+    return f'{{"count":"{number(h.count)}","sum":"{number(h.sum)}"{tail}}}'
 
 
 def _metric(labels: Any) -> str:

@@ -17,6 +17,7 @@ PERMISSIONS: dict[str, Role] = {
     "status.read": Role.VIEWER,
     "metrics.read": Role.VIEWER,
     "metrics.write": Role.MEMBER,
+    "metrics.delete": Role.ADMIN,
     "logs.read": Role.VIEWER,
     "logs.write": Role.MEMBER,
     "entities.read": Role.VIEWER,

@@ -27,7 +27,7 @@ from weatherglass.metrics.promql.ast import (
 from weatherglass.metrics.promql.durations import Span
 from weatherglass.metrics.promql.functions import FUNCTIONS
 from weatherglass.metrics.promql.lexer import Token
-from weatherglass.metrics.promql.options import STABLE, Options
+from weatherglass.metrics.promql.options import EXPERIMENTAL, STABLE, Options
 from weatherglass.metrics.promql.reader import MAX_DEPTH, Reader, say
 from weatherglass.metrics.types import Matcher, MatchOp
 
@@ -49,9 +49,13 @@ SMOOTHED_SAFE = ("delta", "increase", "rate")
 MAX_CHAIN = 5000  # operators in one chain a + b + c …; the tree leans left as far, and what walks it goes down in a loop
 
 
-@lru_cache(512)
 def parse(text: str, options: Options = STABLE) -> Node:
     """The typed tree of a query. Raises Invalid whose `where` is `line:column`."""
+    return _parsed(text, EXPERIMENTAL if options.experimental else STABLE)
+
+
+@lru_cache(512)
+def _parsed(text: str, options: Options) -> Node:
     parser = _Parser(text, options)
     tree = parser.expression(0)
     if parser.token.kind != "end":
