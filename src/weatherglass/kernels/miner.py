@@ -16,17 +16,7 @@ from cython.cimports.weatherglass.kernels.tokens import Tokens
 
 CANDIDATES = 64
 """Templates with free words that one structure may have; more are not looked at."""
-SEED: cython.ulonglong = cython.declare(cython.ulonglong, 0xD6E8FEB86659FD93)
-
-
-@cython.cfunc
-@cython.inline
-@cython.nogil
-@cython.exceptval(check=False)
-def keyed(h: cython.ulonglong, group: cython.longlong) -> cython.ulonglong:
-    h = (h ^ (cython.cast(cython.ulonglong, group) + 1) * SEED) * SEED
-    h ^= h >> 29
-    return h if h else 1
+DEAD: cython.int = cython.declare(cython.int, 1 << 30)
 
 
 @cython.cclass
@@ -53,7 +43,9 @@ class Table:
     @cython.inline
     @cython.exceptval(check=False)
     def get(self, key: cython.ulonglong) -> cython.int:
-        at: cython.size_t = key & self.mask
+        at: cython.size_t
+        key = key if key else 1
+        at = key & self.mask
         while self.keys[at]:
             if self.keys[at] == key:
                 return self.values[at]
@@ -87,6 +79,7 @@ class Table:
             self.keys = keys
             self.values = values
             self.mask = mask
+        key = key if key else 1
         at = key & self.mask
         while self.keys[at] and self.keys[at] != key:
             at = (at + 1) & self.mask
@@ -211,50 +204,54 @@ class Matcher:
     def __len__(self):
         return len(self.entries)
 
-    def add_exact(self, group: int, whole: int, id: int, plan: list, pieces: list) -> None:
-        """Messages whose tokens are all as in `whole` are of template `id`; replaces what was told of them before."""
-        self.exact.put(keyed(whole, group), len(self.entries))
-        self.entries.append(Entry(id, plan, pieces, None))
+    def add_exact(self, whole: int, id: int, plan: list, pieces: list) -> int:
+        """Messages whose tokens are all as in `whole` are of template `id`; replaces what was told of them before.
 
-    def add_free(self, group: int, structure: int, fixed: list, id: int, plan: list, pieces: list) -> None:
+        Gives the entry's number, by which it can be dropped."""
+        self.exact.put(whole, len(self.entries))
+        self.entries.append(Entry(id, plan, pieces, None))
+        return len(self.entries) - 1
+
+    def add_free(self, structure: int, fixed: list, id: int, plan: list, pieces: list) -> int:
         """Messages of this structure whose tokens are `fixed` (0: any) are of template `id`."""
-        key: cython.ulonglong = keyed(structure, group)
         entry: Entry = Entry(id, plan, pieces, fixed)
-        entry.next = self.free.get(key)
-        self.free.put(key, len(self.entries))
+        entry.next = self.free.get(structure)
+        self.free.put(structure, len(self.entries))
         self.entries.append(entry)
+        return len(self.entries) - 1
+
+    def drop(self, number: int) -> None:
+        """The entry answers no more."""
+        entry: Entry = cython.cast(Entry, self.entries[number])
+        entry.slots = DEAD
 
     @cython.cfunc
-    def find(
-        self, group: cython.longlong, out: cython.p_longlong, room: cython.Py_ssize_t, base: cython.Py_ssize_t
-    ) -> Entry:
+    def find(self, out: cython.p_longlong, room: cython.Py_ssize_t, base: cython.Py_ssize_t) -> Entry:
         """The entry of the message just read, or None; its spans are written where they have room."""
         t: Tokens = self.tokens
         entry: Entry
         tries: cython.int = 0
-        at: cython.int = self.exact.get(keyed(t.whole, group))
+        at: cython.int = self.exact.get(t.whole)
         if at >= 0:
             entry = cython.cast(Entry, self.entries[at])
             if entry.slots <= room and entry.place(t, base, out):
                 return entry
-        at = self.free.get(keyed(t.structure, group))
+        at = self.free.get(t.structure)
         while at >= 0 and tries < CANDIDATES:
             entry = cython.cast(Entry, self.entries[at])
             if entry.slots <= room and entry.place(t, base, out):
                 return entry
             at = entry.next
-            tries += 1
+            tries += entry.slots != DEAD
         return None
 
-    def match(self, groups: object, messages: list, numbers: dict, rest: object) -> tuple:
+    def match(self, messages: list, rest: cython.longlong) -> tuple:
         """(ids, first, spans, buffer, offsets, misses) of messages (str); a miss has id 0 and no span.
 
-        `numbers` gives a group's number, −1 where it is missing there. `rest` None lists the misses; else it maps a
-        group's number to the id under which the whole message is one variable.
+        `rest`, where it is not 0, is the id for a miss instead: the whole message is one variable.
         """
         n: cython.Py_ssize_t = len(messages)
         i: cython.Py_ssize_t
-        group: cython.longlong = -1
         total: cython.Py_ssize_t = 0
         size: cython.Py_ssize_t = 0
         room: cython.Py_ssize_t
@@ -263,8 +260,6 @@ class Matcher:
         p: cython.pointer(cython.const[cython.uchar])
         t: Tokens = self.tokens
         entry: Entry
-        name: object = None
-        known: object = None
         message: object
         raw: bytes
         raws: list = [None] * n
@@ -292,10 +287,6 @@ class Matcher:
             raise MemoryError
         try:
             for i in range(n):
-                name = groups[i]
-                if name is not known:
-                    known = name
-                    group = numbers.get(name, -1)
                 size = offsets_[i + 1] - offsets_[i]
                 t.read(p + offsets_[i], size)
                 if room - used < 8192 + 16:
@@ -304,16 +295,13 @@ class Matcher:
                     if grown == cython.NULL:
                         raise MemoryError
                     spans = cython.cast(cython.p_longlong, grown)
-                entry = None
-                if group >= 0:
-                    entry = self.find(group, spans + used, 4096, offsets_[i])
+                entry = self.find(spans + used, 4096, offsets_[i])
                 if entry is not None:
                     ids_[i] = entry.id
                     used += entry.slots * 2
-                elif rest is None:
-                    misses.append(i)
                 else:
-                    ids_[i] = rest(name, i)
+                    misses.append(i)
+                    ids_[i] = rest
                     spans[used] = offsets_[i]
                     spans[used + 1] = offsets_[i + 1]
                     used += 2

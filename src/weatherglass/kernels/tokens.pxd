@@ -27,3 +27,4 @@ cdef class Tokens:
     cdef Py_ssize_t calendar(self, Py_ssize_t at) noexcept
     cdef bint named(self, Py_ssize_t at, bint weekday) noexcept
     cdef bint hostname(self, Py_ssize_t at, Py_ssize_t end) noexcept
+    cdef Py_ssize_t instance(self, Py_ssize_t at) noexcept

@@ -8,6 +8,7 @@ here, no memory of other messages: the same bytes always give the same tokens. E
 
 import cython
 from cython.cimports.libc.stdlib import calloc, free
+from cython.cimports.libc.string import memcmp
 
 MOST = 640
 """Tokens of one message; what comes after is one value of type TEXT."""
@@ -182,6 +183,10 @@ class Tokens:
                     # Nothing between brackets or quotes, nothing behind "=": an empty value.
                     empty = True
                     break
+                if c == ord("<"):
+                    stop = self.instance(at)
+                    if stop > 0:
+                        break
                 # A literal of Python or JSON: the bracket, then a quote or a bracket.
                 if (c == ord("{") or c == ord("[") or c == ord("(")) and not self.unbalanced and at + 1 < n:
                     stop = self.literal(at)
@@ -467,6 +472,22 @@ class Tokens:
 
     @cython.cfunc
     @cython.exceptval(check=False)
+    def instance(self, at: cython.Py_ssize_t) -> cython.Py_ssize_t:
+        """The end of `<name object at 0x…>`, Python's word for what has none of its own. -1: none."""
+        p = self.p
+        n: cython.Py_ssize_t = self.n
+        i: cython.Py_ssize_t = at + 1
+        while i < n and (_class[p[i]] & 6 or p[i] == ord(".") or p[i] == ord("_")):
+            i += 1
+        if i == at + 1 or i + 14 > n or memcmp(p + i, cython.cast(cython.p_char, b" object at 0x"), 13) != 0:
+            return -1
+        i += 13
+        while i < n and _class[p[i]] & 8:
+            i += 1
+        return i + 1 if i < n and p[i] == ord(">") else -1
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
     def special(self, at: cython.Py_ssize_t) -> cython.Py_ssize_t:
         """A token that may hold delimiters: path, URL, MAC, IPv6, request target. Its end, or -1."""
         p = self.p
@@ -536,7 +557,16 @@ class Tokens:
                     while j > i + 3 and (p[j - 1] == ord(".") or p[j - 1] == ord(":")):
                         j -= 1
                     if j > i + 3:
-                        self.variable(i + 3, j, 10)
+                        # The web's addresses are values whole; other schemes name a kind and stay.
+                        if (
+                            c == ord("h")
+                            and p[at + 1] == ord("t")
+                            and p[at + 2] == ord("t")
+                            and p[at + 3] == ord("p")
+                        ):
+                            self.variable(at, j, 10)
+                        else:
+                            self.variable(i + 3, j, 10)
                         return j
                 elif i == at + 1 and (p[i + 1] == ord("/") or p[i + 1] == ord("\\")):
                     j = i + 1
@@ -595,6 +625,18 @@ class Tokens:
         if self.hostname(at, end):
             self.variable(at, end, 15)
             return 0
+        # `compute-07`, `utf-8`: small letters, a hyphen and few digits are a name, until it is seen to vary.
+        while i < end and (p[i] == ord("-") or (_class[p[i]] & 4 and p[i] >= ord("a"))):
+            i += 1
+        if i > at + 1 and p[i - 1] == ord("-") and _class[p[at]] & 4 and i < end and end - i < 5:
+            while i < end and _class[p[i]] & 2:
+                i += 1
+            while i < end and not _class[p[i]] & 6:
+                i += 1
+            if i == end:
+                self.soft[self.count] = 1
+                return 0
+        i = at
         while i < end:
             if not _class[p[i]] & 6:
                 if p[i] == ord(".") and several and i + 1 < end and _class[p[i + 1]] & 2:
@@ -614,7 +656,7 @@ class Tokens:
                 if not _class[p[i]] & 8:
                     hexes = 0
                 i += 1
-            if digits == 0:
+            if digits == 0 and (i - b != 8 or not hexes):
                 continue
             type = 0
             if i - b == 8 and hexes and i + 28 <= end and p[i] == ord("-") and p[i + 5] == ord("-") \
@@ -627,6 +669,8 @@ class Tokens:
                     i = k
                     last = -1
                     continue
+            if digits == 0:
+                continue
             if digits == i - b:
                 type = 1
                 # Four numbers between dots are an address; other dots part a number.

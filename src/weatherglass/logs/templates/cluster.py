@@ -13,7 +13,8 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
+from zlib import crc32
 
 from weatherglass.logs.templates.rows import VAR, Row
 
@@ -27,8 +28,9 @@ BEGINNING: Final = 24
 """The same for a message's first word."""
 POOL: Final = 4
 """Words known to follow a word in other templates that make two enough."""
-KEEP: Final = 24
-"""Rows and values that are kept of a cluster that varies."""
+TAILS: Final = 4
+"""Texts of different length that must have stood behind the same words and a colon, from one logger, to be free;
+without a colon one more, behind two words only two more."""
 CROWD: Final = 256
 """Clusters in one structure beyond which places with many words are taken to vary."""
 
@@ -93,8 +95,6 @@ def unite(clusters: Sequence[Cluster]) -> Cluster:
     patterns = [{c.pattern[i] for c in clusters} for i in range(len(first.pattern))]
     rows = [row for c in clusters for row in c.rows]
     pattern = tuple(next(iter(seen)) if len(seen) == 1 else None for seen in patterns)
-    if None in pattern and len(rows) > KEEP:
-        rows = rows[:KEEP]
     for seen in values:
         while len(seen) > 2 * CROWD:
             seen.pop()
@@ -149,7 +149,7 @@ def varies(siblings: Sequence[Cluster], place: int, evidence: Evidence, *, alone
         small = {word for word in words if not _capitals(word)}
         if context is not None and small:
             pattern = siblings[0].pattern
-            where = hash((pattern[:place], pattern[place + 1 :]))
+            where = crc32(repr((pattern[:place], pattern[place + 1 :])).encode("utf-8", "surrogatepass"))
             evidence.tell(context, where, small)
             if evidence.agrees(context, where, small):
                 return True
@@ -157,7 +157,12 @@ def varies(siblings: Sequence[Cluster], place: int, evidence: Evidence, *, alone
         return True
     if all(map(_capitals, words)):
         return len(words) >= CAPITALS
-    return len(words) >= (BEGINNING if place == 0 else VALUES if valued else WORDS)
+    if place == 0:
+        # One logger's messages that differ in the first word alone are one message; several programs' need not be.
+        logger = siblings[0].rows[0].group
+        known = logger and all(c.rows[0].group == logger for c in siblings)
+        return len(words) >= (WORDS if known else BEGINNING)
+    return len(words) >= (VALUES if valued else WORDS)
 
 
 Key = tuple[str | None, ...]
@@ -208,28 +213,34 @@ def _absorbed(clusters: list[Cluster]) -> list[Cluster]:
     return [unite(same) if len(same) > 1 else same[0] for same in taken.values()] + left
 
 
-def _pairs(clusters: list[Cluster], evidence: Evidence) -> list[Cluster]:
-    """Two places that vary at once: each of them must have many words."""
-    size = len(clusters[0].pattern)
-    free = [place for place in range(size) if len({key_of(c.pattern[place]) for c in clusters}) >= VALUES]
-    if len(free) > 16:
+def _alike(clusters: list[Cluster], evidence: Evidence) -> list[Cluster]:
+    """Several places that vary at once: most of the words must be the same, and each place have many words."""
+    if not WORDS <= len(clusters) <= 96:
         return clusters
-    for i, one in enumerate(free):
-        for two in free[i + 1 :]:
-            out = []
-            for same in _groups(clusters, one, two):
-                fixed = sum(1 for shape in same[0].pattern if key_of(shape) != VAR) - 2
-                if (
-                    len(same) >= VALUES
-                    and fixed >= 2
-                    and varies(same, one, evidence, alone=False)
-                    and varies(same, two, evidence, alone=False)
-                ):
-                    out.append(unite(same))
-                else:
-                    out += same
-            clusters = out
-    return clusters
+    keys = {id(c): [key_of(shape) for shape in c.pattern] for c in clusters}
+    left, out = list(clusters), []
+    while left:
+        base = left[0]
+        mine = keys[id(base)]
+        fixed = sum(1 for key in mine if key != VAR)
+        near, free = [], set()
+        for c in left:
+            differ = {i for i, (a, b) in enumerate(zip(mine, keys[id(c)], strict=True)) if a != b}
+            if len(differ) <= 3 and 2 * len(differ) <= fixed and c.delims == base.delims:
+                near.append(c)
+                free |= differ
+        if (
+            len(near) >= WORDS
+            and len(free) <= 4
+            and 2 + len(free) <= fixed
+            and all(varies(near, place, evidence, alone=False) for place in free)
+        ):
+            out.append(unite(near))
+            taken = {id(c) for c in near}
+            left = [c for c in left if id(c) not in taken]
+        else:
+            out.append(left.pop(0))
+    return out
 
 
 def _pressed(clusters: list[Cluster]) -> list[Cluster]:
@@ -269,9 +280,69 @@ def cluster(clusters: list[Cluster], evidence: Evidence) -> tuple[list[Cluster],
                     out += same
             clusters = out
         if len(clusters) == before and len(clusters) > 2:
-            clusters = _pairs(clusters, evidence)
+            clusters = _alike(clusters, evidence)
         if len(clusters) == before or len(clusters) == 1:
             break
     if len(clusters) > CROWD:
         return _pressed(clusters), True
     return clusters, False
+
+
+class Prefix(NamedTuple):
+    """A beginning behind which free text may stand, in the messages of one logger."""
+
+    group: str
+    parts: tuple[str, ...]
+    needs: int
+    """How many texts of different length (for NAMES: different names) make it free."""
+    loose: bool = False
+    """The word before the colon may be any."""
+
+
+NAMES: Final = "\0name"
+"""The one part of the beginning `name = `: any name."""
+
+
+def separator(delim: str) -> int:
+    """The end of a colon or equals sign and the blank behind it in a delimiter; 0 where there is none."""
+    for sign in ":=":
+        at = delim.find(sign)
+        if at >= 0 and delim[at + 1 : at + 2].isspace():
+            return at + 2
+    return 0
+
+
+def prefixes(c: Cluster) -> list[tuple[Prefix, int]]:
+    """Where free text may begin, and at what token; the longest first.
+
+    Only where the logger is known: one logger has few templates, so the same beginning is the same template.
+    """
+    group = c.rows[0].group
+    if not group or len(c.pattern) < 2:
+        return []
+    out: list[tuple[Prefix, int]] = []
+    words = 0
+    parts: list[str] = []
+    delims = c.rows[0].delims
+    if delims[1].strip() == "=" and delims[1][:1].isspace() and separator(delims[1]):
+        out.append((Prefix(group, (NAMES,), CAPITALS), 1))
+    for place, shape in enumerate(c.pattern[:48]):
+        delim = delims[place]
+        end = separator(delim)
+        if end and ":" in delim and words >= 2:
+            if words >= 4 and parts[-1] != VAR:
+                out.append((Prefix(group, (*parts[:-1], VAR, delim[:end]), 1 + TAILS, True), place))
+            out.append((Prefix(group, (*parts, delim[:end]), TAILS if words > 2 else 2 + TAILS), place))
+        elif words >= 3 and delim[:1].isspace():
+            out.append((Prefix(group, (*parts, " "), 1 + TAILS), place))
+        key = key_of(shape)
+        words += (not delim or delim.isspace()) and key != VAR and any(char.isalpha() for char in key)
+        parts += (" ".join(delim.split(" ")), key)
+    return out[::-1]
+
+
+def is_free(prefix: Prefix, behind: Iterable[Cluster]) -> bool:
+    """Whether so much was seen behind a beginning that what stands there is free text."""
+    if prefix.parts == (NAMES,):
+        return len({c.pattern[0] for c in behind}) >= prefix.needs
+    return len({len(c.pattern) for c in behind}) >= prefix.needs

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from weatherglass.kernels import tokens as kernel
-from weatherglass.logs.templates.cluster import TRUTHS, Cluster
+from weatherglass.logs.templates.cluster import TRUTHS, Cluster, separator
 from weatherglass.logs.templates.mined import ERRORS
 from weatherglass.logs.templates.rows import VAR, Row
 
@@ -61,7 +61,7 @@ def shared_ends(values: set[str]) -> tuple[str, str]:
     ):
         size -= 1
     prefix = words[0][:size]
-    if VAR in prefix:
+    if VAR in prefix or prefix.endswith("-"):
         prefix = ""
     rest = [word[len(prefix) :] for word in words]
     tail = len(commonprefix([word[::-1] for word in rest]))
@@ -106,16 +106,26 @@ def _names(cluster: Cluster, place: int) -> frozenset[str]:
     return frozenset(found or {WORD})
 
 
-def items_of(cluster: Cluster, row: Row) -> list[Item]:
-    """One row of a cluster as texts and slots."""
+def items_of(cluster: Cluster, row: Row, upto: int, *, loose: bool = False) -> list[Item]:
+    """One row of a cluster as texts and slots; no anchors from token `upto` on (`loose`: from the one before)."""
     out: list[Item] = []
     none: frozenset[str] = frozenset()
     last = len(row.shapes) - 1
     for place, shape in enumerate(cluster.pattern):
         if row.delims[place]:
             text = row.delims[place]
-            begin = Ref(place, BEGIN, 0)
-            out.append(Item(text, Ref(place, BEGIN, -_size(text)), begin, none, False))
+            parts = [text]
+            if place == upto:
+                # The sign before free text stands between what may vary before it and behind.
+                signs = separator(text) or 1
+                sign = max(signs - 2, 0)
+                parts = [text[:sign], text[sign:signs], text[signs:]]
+            left = _size(text)
+            for order, part in enumerate(parts):
+                if part:
+                    begin = Ref(place, BEGIN, -left)
+                    left -= _size(part)
+                    out.append(Item(part, begin, Ref(place, BEGIN, -left), none, order == 1))
         if shape is None:
             prefix, suffix = shared_ends(cluster.values[place])
             head, tail = Ref(place, BEGIN, _size(prefix)), Ref(place, END, -_size(suffix))
@@ -130,7 +140,9 @@ def items_of(cluster: Cluster, row: Row) -> list[Item]:
         for number, text in enumerate(texts):
             if text:
                 after = at._replace(delta=at.delta + _size(text))
-                out.append(Item(text, at, after, none, len(texts) == 1 and is_anchor(shape)))
+                out.append(
+                    Item(text, at, after, none, place < upto - loose and len(texts) == 1 and is_anchor(shape))
+                )
                 at = after
             if number < len(texts) - 1:
                 after = Ref(place, number, 0)
@@ -186,9 +198,15 @@ def _outer(gap: list[Item], *, back: bool) -> str:
     return "".join(out)
 
 
-def lay_out(clusters: Sequence[tuple[Cluster, Row]]) -> Layout | None:
-    """One template of all; None where they cannot be one (other fixed words, a gap without a variable)."""
-    parts = [_split(items_of(cluster, row)) for cluster, row in clusters]
+def lay_out(
+    clusters: Sequence[tuple[Cluster, Row]], upto: int | None = None, *, loose: bool = False
+) -> Layout | None:
+    """One template of all; None where they cannot be one (other fixed words, a gap without a variable).
+
+    With `upto`, all from that token on is free text: one variable, less what is the same in all.
+    """
+    limit = 1 << 30 if upto is None else upto
+    parts = [_split(items_of(cluster, row, limit, loose=loose)) for cluster, row in clusters]
     words = [item.text for item in parts[0][1]]
     if any([item.text for item in anchors] != words for _, anchors in parts):
         return None
@@ -207,9 +225,14 @@ def lay_out(clusters: Sequence[tuple[Cluster, Row]]) -> Layout | None:
                 types.append(_one({name for gap in gaps for name in gap[index].types}))
                 pieces.append("")
         else:
-            if any(all(item.text is not None for item in gap) for gap in gaps):
+            if upto is None and any(all(item.text is not None for item in gap) for gap in gaps):
+                return None
+            if not all(gaps):
                 return None
             prefix = commonprefix([_outer(gap, back=False) for gap in gaps])
+            if upto is not None and number == len(words) and any(map(str.isalnum, prefix)):
+                # The words that all free texts of today begin with are no promise for tomorrow's.
+                prefix = ""
             suffix = commonprefix([_outer(gap, back=True) for gap in gaps])
             for plan, gap in zip(plans, gaps, strict=True):
                 plan += (*_ref(gap, len(prefix), back=False), *_ref(gap, len(suffix), back=True))

@@ -34,6 +34,7 @@ class Template:
 
     id: int
     group: str
+    """The logger it was first seen from, "" where none was known; no part of what it is."""
     pieces: tuple[str, ...]
     variables: tuple[Variable, ...]
 

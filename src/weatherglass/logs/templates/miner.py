@@ -7,244 +7,291 @@ Not here: the judgement (`cluster`), a template's text (`layout`), the bytes of 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Final
+from typing import Any, Final
 
 from weatherglass.kernels.miner import Matcher
-from weatherglass.logs.templates.cluster import Cluster, Evidence, cluster, context_of, single
+from weatherglass.logs.templates.cluster import (
+    Cluster,
+    Evidence,
+    Prefix,
+    cluster,
+    context_of,
+    is_free,
+    prefixes,
+    single,
+)
 from weatherglass.logs.templates.layout import TEXT, lay_out, signature
 from weatherglass.logs.templates.mined import ERRORS, Mined, Template, Variable
-from weatherglass.logs.templates.rows import Row, read_row
+from weatherglass.logs.templates.rows import read_row
 
-MOST_ROWS: Final = 100_000
-MOST_GROUPS: Final = 10_000
-MOST_STRUCTURES: Final = 2_000
-"""Of one group."""
-REST: Final = ""
-"""The group of what comes from more loggers than MOST_GROUPS."""
+KEEP: Final = 24
+"""Rows that are kept of a cluster with free places."""
+MOST_ROWS: Final = 50_000
+MOST_STRUCTURES: Final = 20_000
+MOST_OLD: Final = 100_000
+"""Templates of before that are kept for `template`; the oldest go first."""
 
-Signature = tuple[str | bool, ...]
+Home = tuple[str, object]
+"""What a cluster shares its template with: ("words", signature), ("text", prefix) or ("own", itself)."""
 
 
-def id_of(group: str, pieces: Sequence[str]) -> int:
-    """63 bits of the group and the text: the same on every node and after every restart."""
-    text = "\0\1".join((group, *pieces)).encode("utf-8", ERRORS)
+def id_of(pieces: Sequence[str]) -> int:
+    """63 bits of the text: the same on every node and after every restart."""
+    text = "\0\1".join(pieces).encode("utf-8", ERRORS)
     return (int.from_bytes(blake2b(text, digest_size=8).digest(), "little") >> 1) or 1
 
 
-@dataclass(slots=True)
-class Bucket:
-    """All clusters of one structure in one group."""
-
-    clusters: list[Cluster] = field(default_factory=list)
-    fresh: list[Row] = field(default_factory=list)
-    rows: int = 0
-    looked: int = 0
-    """How many rows there were when the clusters were formed last."""
-
-
-@dataclass(slots=True)
-class Group:
-    name: str
-    number: int
-    buckets: dict[int, Bucket] = field(default_factory=dict)
-    evidence: Evidence = field(default_factory=Evidence)
-    interested: dict[tuple[str, str], set[int]] = field(default_factory=lambda: defaultdict(set))
-    """Context → the structures that have undecided words there."""
-    families: dict[Signature, dict[int, list[Cluster]]] = field(default_factory=lambda: defaultdict(dict))
+REST: Final = Template(id_of(("", "")), "", ("", ""), (Variable(TEXT),))
+"""The whole message as one variable: of what is new when nothing new can be remembered."""
 
 
 @dataclass(slots=True)
 class Told:
-    """What was given up so that memory stays bounded."""
+    """What was given up so that memory and time stay bounded."""
 
     pressed: int = 0
-    """structures whose words were taken to vary because there were too many"""
+    """times that words were taken to vary because there were too many of one structure"""
     overflowed: int = 0
-    """messages kept as one variable because nothing new could be remembered"""
+    """messages kept as one variable"""
+
+
+@dataclass(slots=True)
+class Memory:
+    """All that the miner knows; `state` writes and reads it."""
+
+    buckets: dict[int, list[Cluster]] = field(default_factory=dict)
+    """Structure → its clusters."""
+    evidence: Evidence = field(default_factory=Evidence)
+    free: set[Prefix] = field(default_factory=set)
+    """Beginnings behind which stands free text."""
+    templates: dict[int, Template] = field(default_factory=lambda: {REST.id: REST})
+    aliases: dict[int, int] = field(default_factory=dict)
+    counts: dict[int, int] = field(default_factory=lambda: defaultdict(int))
 
 
 class Miner:
     """Not safe from threads: one owner. Ids and texts depend on nothing but the messages."""
 
     def __init__(self) -> None:
-        self._matcher = Matcher()
-        self._groups: dict[str, Group] = {}
-        self._numbers: dict[str, int] = {}
-        self._templates: dict[int, Template] = {}
-        self._aliases: dict[int, int] = {}
-        self._counts: dict[int, int] = defaultdict(int)
-        self._rows: dict[tuple[int, int], Row] = {}
+        self.memory = Memory()
         self.told = Told()
+        self._forget_index()
+
+    def _forget_index(self) -> None:
+        self._matcher = Matcher()
+        self._wholes: set[int] = set()
+        self._rows = 0
+        self._users: dict[int, int] = defaultdict(int)
+        """Template → how many rows are of it."""
+        self._homes: dict[Home, dict[int, Cluster]] = defaultdict(dict)
+        self._behind: dict[Prefix, dict[int, Cluster]] = defaultdict(dict)
+        self._free: dict[int, int] = {}
+        self._interested: dict[tuple[str, str], set[int]] = defaultdict(set)
 
     # --- use ---
 
     def add(self, groups: Sequence[str], messages: Sequence[str]) -> Mined:
-        """Learns from the messages and gives their templates and variables; `groups` are loggers, or all ""."""
+        """Learns from the messages and gives their templates and variables; `groups` are their loggers, "" unknown."""
         texts = messages if isinstance(messages, list) else list(messages)
-        found = self._matcher.match(groups, texts, self._numbers, None)
+        found = self._matcher.match(texts, 0)
         if found[5]:
             self._learn(groups, texts, found[5])
-            found = self._matcher.match(groups, texts, self._numbers, self._overflow)
+            found = self._matcher.match(texts, REST.id)
+            self.told.overflowed += len(found[5])
         mined = Mined(*found[:5])
-        for number, count in mined.counts().items():
-            self._counts[number] += count
+        for id, count in mined.counts().items():
+            self.memory.counts[id] += count
         return mined
 
     def template(self, id: int) -> Template:
         """The template that had this id, if it is one of today's or of before. Raises KeyError."""
-        return self._templates[id]
+        return self.memory.templates[id]
 
     def alias(self, id: int) -> int:
         """The id today of a template that was given `id`: itself, or the wider one it went into."""
-        seen = id
-        while seen in self._aliases:
-            seen = self._aliases[seen]
-        return seen
+        seen = {id}
+        while id in self.memory.aliases and self.memory.aliases[id] not in seen:
+            id = self.memory.aliases[id]
+            seen.add(id)
+        return id
 
     def aliases(self) -> dict[int, int]:
         """All ids that are no longer given, and what stands for them."""
-        return {id: self.alias(id) for id in self._aliases}
+        return {id: self.alias(id) for id in self.memory.aliases}
 
     def templates(self) -> list[tuple[Template, int]]:
         """Today's templates with the counts of all they stand for, most frequent first."""
         counts: dict[int, int] = defaultdict(int)
-        for id, count in self._counts.items():
+        for id, count in self.memory.counts.items():
             counts[self.alias(id)] += count
-        found = [(self._templates[id], count) for id, count in counts.items()]
-        return sorted(found, key=lambda one: (-one[1], one[0].group, one[0].text))
+        found = [(self.memory.templates[id], count) for id, count in counts.items()]
+        return sorted(found, key=lambda one: (-one[1], one[0].text))
 
     # --- learning ---
 
-    def _overflow(self, group: str, index: int) -> int:
-        self.told.overflowed += 1
-        pieces = ("", "")
-        id = id_of(REST, pieces)
-        self._templates.setdefault(id, Template(id, REST, pieces, (Variable(TEXT),)))
-        return id
-
-    def _group(self, name: str) -> Group | None:
-        group = self._groups.get(name)
-        if group is None:
-            if len(self._groups) >= MOST_GROUPS:
-                return None
-            group = self._groups[name] = Group(name, len(self._groups))
-            self._numbers[name] = group.number
-        return group
-
     def _learn(self, groups: Sequence[str], messages: list[str], misses: list[int]) -> None:
-        dirty: dict[str, set[int]] = defaultdict(set)
+        fresh: dict[int, list[Cluster]] = defaultdict(list)
         for index in misses:
-            group = self._group(groups[index])
-            if group is None or len(self._rows) >= MOST_ROWS:
-                continue
+            if self._rows >= MOST_ROWS:
+                break
             message = messages[index].encode("utf-8", ERRORS)
             looks = self._matcher.look(message)
-            if (group.number, looks[0]) in self._rows:
+            if looks[0] in self._wholes:
                 continue
-            bucket = group.buckets.get(looks[1])
-            if bucket is None:
-                if len(group.buckets) >= MOST_STRUCTURES:
-                    continue
-                bucket = group.buckets[looks[1]] = Bucket()
-            row = read_row(message, looks)
-            self._rows[group.number, row.whole] = row
-            bucket.fresh.append(row)
-            bucket.rows += 1
-            dirty[group.name].add(row.structure)
-        for name, structures in dirty.items():
-            self._refine(self._groups[name], structures)
+            if (
+                looks[1] not in self.memory.buckets
+                and len(self.memory.buckets) + len(fresh) >= MOST_STRUCTURES
+            ):
+                continue
+            row = read_row(message, looks, groups[index])
+            self._wholes.add(row.whole)
+            self._rows += 1
+            fresh[row.structure].append(single(row))
+        self.refine(fresh)
 
-    def _refine(self, group: Group, structures: set[int]) -> None:
-        """Clusters again where rows came, and where evidence from elsewhere came with them."""
-        changed: set[Signature] = set()
-        alone: list[tuple[Cluster, Row]] = []
-        again = structures
+    def refine(self, fresh: dict[int, list[Cluster]]) -> None:
+        """Takes clusters in, each under its structure; looks again where they, or evidence that came with them,
+        may have changed the judgement."""
+        changed: dict[int, Cluster] = {}
+        again: Iterable[int] = fresh
         for _ in range(3):
             for structure in sorted(again):
-                bucket = group.buckets[structure]
-                before = {id(c) for c in bucket.clusters}
-                clusters = bucket.clusters + [single(row) for row in bucket.fresh]
-                after, pressed = cluster(clusters, group.evidence)
+                before = self.memory.buckets.get(structure, [])
+                kept = {id(c) for c in before}
+                after, pressed = cluster(before + fresh.pop(structure, []), self.memory.evidence)
                 self.told.pressed += pressed
-                bucket.fresh = []
-                for c in bucket.clusters:
-                    self._leave(group, structure, c, changed)
-                bucket.clusters = after
+                now = {id(c) for c in after}
+                for c in before:
+                    if id(c) not in now:
+                        self._leave(c)
+                        changed.pop(id(c), None)
+                self.memory.buckets[structure] = after
                 for c in after:
-                    mark = signature(c)
-                    if mark is None:
-                        if id(c) not in before:
-                            alone.append((c, c.rows[0]))
-                    else:
-                        group.families[mark].setdefault(structure, []).append(c)
-                        if id(c) not in before:
-                            changed.add(mark)
-                if len(after) > 1:
-                    for c in after:
-                        for place, shape in enumerate(c.pattern):
-                            context = context_of(c, place)
-                            if context is not None and shape is not None:
-                                group.interested[context].add(structure)
+                    if id(c) not in kept:
+                        self._enter(structure, c, undecided=len(after) > 1)
+                        changed[id(c)] = c
             again = set()
-            for context in group.evidence.fresh:
-                again |= group.interested.get(context, set())
-            group.evidence.fresh.clear()
+            for context in self.memory.evidence.fresh:
+                again |= self._interested.get(context, set())
+            self.memory.evidence.fresh.clear()
             if not again:
                 break
-        for c, _ in alone:
-            if any(c is one for one in group.buckets[c.rows[0].structure].clusters):
-                self._publish(group, [c])
-        for mark in sorted(changed, key=repr):
-            family = group.families.get(mark)
-            if family:
-                self._publish(group, [c for _, several in sorted(family.items()) for c in several])
+        self._settle(changed.values())
 
-    def _leave(self, group: Group, structure: int, c: Cluster, changed: set[Signature]) -> None:
+    def _enter(self, structure: int, c: Cluster, *, undecided: bool) -> None:
+        for prefix, _ in prefixes(c):
+            self._behind[prefix][id(c)] = c
         mark = signature(c)
-        if mark is not None and structure in group.families[mark]:
-            left = [one for one in group.families[mark][structure] if one is not c]
-            if left:
-                group.families[mark][structure] = left
-            else:
-                del group.families[mark][structure]
+        if mark is not None:
+            self._homes["words", mark][id(c)] = c
+        if undecided:
+            for place, shape in enumerate(c.pattern):
+                context = context_of(c, place)
+                if context is not None and shape is not None:
+                    self._interested[context].add(structure)
 
-    def _publish(self, group: Group, clusters: list[Cluster]) -> None:
-        """Gives clusters of one signature their template and tells the matcher."""
-        layout = lay_out([(c, row) for c in clusters for row in c.rows])
+    def _leave(self, c: Cluster) -> None:
+        for prefix, _ in prefixes(c):
+            self._behind[prefix].pop(id(c), None)
+        self._homes["words", signature(c)].pop(id(c), None)
+        entry = self._free.pop(id(c), None)
+        if entry is not None:
+            self._matcher.drop(entry)
+
+    def _settle(self, changed: Iterable[Cluster]) -> None:
+        """Finds each changed cluster's home, and gives every home that changed its template."""
+        homes: dict[Home, list[Cluster]] = {}
+        for c in changed:
+            home: Home = ("own", id(c))
+            mark = signature(c)
+            if mark is not None:
+                home = ("words", mark)
+            for prefix, place in prefixes(c):
+                behind = self._behind[prefix]
+                if prefix in self.memory.free or is_free(prefix, behind.values()):
+                    self.memory.free.add(prefix)
+                    home = ("text", (prefix, place))
+                    break
+            if home in homes:
+                continue
+            if home[0] == "own":
+                homes[home] = [c]
+            elif home[0] == "words":
+                homes[home] = list(self._homes[home].values())
+            else:
+                homes[home] = list(behind.values())
+        for (kind, what), clusters in homes.items():
+            ordered = sorted(clusters, key=lambda c: (c.rows[0].structure, c.rows[0].whole))
+            self._publish(ordered, what if kind == "text" else None)
+
+    def _publish(self, clusters: list[Cluster], free: Any) -> None:
+        """Gives clusters of one home their template and tells the matcher; `free` is (prefix, place) of free text."""
+        prefix, upto = free or (None, None)
+        lines = [(c, row) for c in clusters for row in c.rows]
+        layout = lay_out(lines, upto, loose=prefix is not None and prefix.loose)
         if layout is None:
             if len(clusters) > 1:
                 for c in clusters:
-                    self._publish(group, [c])
-                return
-            # Blanks that differ where no variable is near: each row is a template of its own.
-            for row in clusters[0].rows:
-                self._publish(group, [single(row)])
+                    self._publish([c], free)
+            elif free is not None:
+                self._publish(clusters, None)
+            else:
+                # Blanks that differ where no variable is near: each row is a template of its own.
+                for row in clusters[0].rows:
+                    self._publish([single(row)], None)
             return
-        id = id_of(group.name, layout.pieces)
-        if id not in self._templates:
-            self._templates[id] = Template(id, group.name, layout.pieces, tuple(map(Variable, layout.types)))
-        self._aliases.pop(id, None)
+        id = id_of(layout.pieces)
+        memory = self.memory
+        if id not in memory.templates:
+            memory.templates[id] = Template(
+                id, clusters[0].rows[0].group, layout.pieces, tuple(map(Variable, layout.types))
+            )
+        memory.aliases.pop(id, None)
         texts = [piece.encode("utf-8", ERRORS) for piece in layout.pieces]
         plans = iter(layout.plans)
         for c in clusters:
-            wide = None in c.pattern
             for number, row in enumerate(c.rows):
                 plan = next(plans)
-                old, row.id = row.id, id
-                if old != id:
-                    self._matcher.add_exact(group.number, row.whole, id, plan, texts)
-                    if old:
-                        self._retire(old, id)
-                if wide and number == 0:
+                if row.id != id:
+                    if row.entry >= 0:
+                        self._matcher.drop(row.entry)
+                    old, row.id = row.id, id
+                    row.entry = self._matcher.add_exact(row.whole, id, plan, texts)
+                    self._users[id] += 1
+                    self._let_go(old, id)
+                if number == 0 and None in c.pattern:
                     fixed = [
                         0 if shape is None else hash
                         for shape, hash in zip(c.pattern, row.hashes, strict=True)
                     ]
-                    self._matcher.add_free(group.number, row.structure, fixed, id, plan, texts)
+                    entry = self._free.pop(_key(c), None)
+                    if entry is not None:
+                        self._matcher.drop(entry)
+                    self._free[_key(c)] = self._matcher.add_free(row.structure, fixed, id, plan, texts)
+            if None in c.pattern:
+                for row in c.rows[KEEP:]:
+                    # The free places speak for it. Were they not to, it would be met, and learnt, again.
+                    self._matcher.drop(row.entry)
+                    self._wholes.discard(row.whole)
+                    self._rows -= 1
+                    self._users[id] -= 1
+                del c.rows[KEEP:]
 
-    def _retire(self, old: int, new: int) -> None:
-        if self.alias(new) != old:
-            self._aliases[old] = new
+    def _let_go(self, old: int, new: int) -> None:
+        """A row went from one template to another; the one that lost its last row is an alias from now on."""
+        if not old:
+            return
+        self._users[old] -= 1
+        if self._users[old] <= 0 and self.alias(new) != old:
+            self.memory.aliases[old] = new
+            if len(self.memory.templates) > MOST_OLD:
+                gone = next(iter(self.memory.aliases))
+                del self.memory.aliases[gone]
+                self.memory.templates.pop(gone, None)
+
+
+def _key(c: Cluster) -> int:
+    return id(c)

@@ -6,7 +6,7 @@ Every message with the same row is of one template. Here: the value and how it i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from weatherglass.logs.templates.mined import ERRORS
@@ -26,11 +26,15 @@ class Row:
     soft: tuple[bool, ...]
     types: tuple[tuple[int, ...], ...]
     hashes: tuple[int, ...]
-    id: int = field(default=0)
+    group: str = ""
+    """The logger that it was first seen from; "" where none is known."""
+    id: int = 0
     """The template it is of now."""
+    entry: int = -1
+    """Its number in the matcher."""
 
 
-def read_row(message: bytes, looks: tuple[int, int, bool, Sequence[Any]]) -> Row:
+def read_row(message: bytes, looks: tuple[int, int, bool, Sequence[Any]], group: str) -> Row:
     """`looks` as `kernels.miner.Matcher.look` gives them."""
     whole, structure, _, tokens = looks
     delims: list[str] = []
@@ -55,4 +59,5 @@ def read_row(message: bytes, looks: tuple[int, int, bool, Sequence[Any]]) -> Row
         tuple(token[3] for token in tokens),
         tuple(tuple(value[2] for value in token[4]) for token in tokens),
         tuple(token[2] for token in tokens),
+        group,
     )
