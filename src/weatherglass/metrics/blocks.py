@@ -368,7 +368,9 @@ class Block:
         tail = self._files.read(self.path, max(size - _FOOTER.size, 0), _FOOTER.size)
         if len(head) < _HEADER.size or len(tail) < _FOOTER.size or head[:8] != _MAGIC or tail[-8:] != _MAGIC:
             raise self._corrupt(0)
-        version = _HEADER.unpack(head)[1]
+        _, version, zero, rest = _HEADER.unpack(head)
+        if zero or rest:
+            raise self._corrupt(8)
         if version != VERSION:
             raise Corrupt(
                 f"block format {version}, this program knows {VERSION}",
@@ -376,6 +378,8 @@ class Block:
                 mend="run the version of Weatherglass that wrote it, or a newer one",
             )
         offset, packed, raw, crc, _ = _FOOTER.unpack(tail)
+        if offset + packed + _FOOTER.size != size:
+            raise self._corrupt(size - _FOOTER.size)
         data = self._read(offset, packed, raw, crc)
         chunks, value_pages, streams, time_pages, tick = _COUNTS.unpack_from(data)
         if tick != TICK_NS:

@@ -184,8 +184,10 @@ class HistogramBlock:
             raise self._corrupt(0)
         offset, entries, pages, packed, crc, _ = _FOOTER.unpack(tail)
         raw = entries * _ENTRY.itemsize + pages * _PAGE.itemsize
+        if offset + packed + _FOOTER.size != size:
+            raise self._corrupt(size - _FOOTER.size)
         data = self._read(offset, packed, crc, raw)
-        if len(data) != raw or offset + packed + _FOOTER.size != size:
+        if len(data) != raw:
             raise self._corrupt(offset)
         table = np.frombuffer(data, _ENTRY, entries)
         order = np.argsort(table["number"], kind="stable")
