@@ -24,6 +24,7 @@ from cython.cimports.libc.stdlib import calloc, free, malloc, realloc
 from cython.cimports.libc.string import memcpy, memset
 from cython.cimports.weatherglass.kernels.codec import exact, power_of
 from cython.cimports.weatherglass.kernels.packing import fold, unfold, width_of
+from cython.cimports.weatherglass.kernels.pages import give, grow
 
 from weatherglass.base.errors import Corrupt
 
@@ -42,9 +43,7 @@ _WIDEST = cython.declare(cython.int, 57)
 _NOWHERE = cython.declare(cython.uint, 0xFFFFFFFF)
 _OLDEST = cython.declare(cython.longlong, -0x7FFFFFFFFFFFFFFF)
 _SLAB = cython.declare(cython.int, 60)  # bytes of one slab that carry something
-_CHUNK_SLABS = cython.declare(
-    cython.int, 16384
-)  # 1 MiB: what malloc gives back to the system when it is freed
+_CHUNK_SLABS = cython.declare(cython.int, 16384)  # 1 MiB
 _MEMORY_MS = cython.declare(cython.longlong, 86_400_000)  # how long a series that sends nothing is remembered
 _RECENT = cython.declare(cython.int, 4096)
 _SPAN = cython.declare(cython.longlong, 0xFFFFFFFF)
@@ -221,12 +220,12 @@ class Head:
         for k in range(self.used_rows):
             free(self.rows[k].late)
         for k in range(self.chunk_count):
-            free(self.chunks[k])
+            give(self.chunks[k], _CHUNK_SLABS * cython.sizeof(Slab))
         for k in range(self.stream_count):
             free(self.streams[k].at)
-        free(self.slots)
-        free(self.rows)
-        free(self.open)
+        give(self.slots, self.size * 4)
+        give(self.rows, self.room_rows * cython.sizeof(Row))
+        give(self.open, self.room_rows * ROW * 8)
         free(self.chunks)
         free(self.streams)
         free(self.recent)
@@ -238,11 +237,10 @@ class Head:
             return
         if size < self.size + self.size // 4:
             size = self.size + self.size // 4
-        slots = realloc(self.slots, size * 4)
+        slots = grow(self.slots, self.size * 4, size * 4)
         if slots == cython.NULL:
             raise MemoryError
         self.slots = cython.cast(cython.p_uint, slots)
-        memset(self.slots + self.size, 0, (size - self.size) * 4)
         self.memory += (size - self.size) * 4
         self.size = size
 
@@ -256,12 +254,13 @@ class Head:
         row: cython.pointer(Row)
         if self.used_rows == self.room_rows:
             room = self.room_rows * 2 if self.room_rows else 64
-            rows = realloc(self.rows, room * cython.sizeof(Row))
+            rows = grow(self.rows, self.room_rows * cython.sizeof(Row), room * cython.sizeof(Row))
             if rows == cython.NULL:
                 return cython.NULL
             self.rows = cython.cast(cython.pointer(Row), rows)
-            rows = realloc(self.open, room * ROW * 8)
+            rows = grow(self.open, self.room_rows * ROW * 8, room * ROW * 8)
             if rows == cython.NULL:
+                self.room_rows = 0  # the two are no longer of one size: neither can be given back
                 return cython.NULL
             self.open = cython.cast(cython.p_double, rows)
             self.room_rows = room
@@ -298,7 +297,7 @@ class Head:
                     if chunks == cython.NULL:
                         return -1
                     self.chunks = cython.cast(cython.pp_void, chunks)
-                    self.chunks[self.chunk_count] = malloc(_CHUNK_SLABS * cython.sizeof(Slab))
+                    self.chunks[self.chunk_count] = grow(cython.NULL, 0, _CHUNK_SLABS * cython.sizeof(Slab))
                     if self.chunks[self.chunk_count] == cython.NULL:
                         return -1
                     self.chunk_count += 1

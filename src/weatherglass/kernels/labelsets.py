@@ -11,6 +11,7 @@ import cython
 import numpy as np
 from cython.cimports.libc.stdlib import calloc, free, realloc
 from cython.cimports.libc.string import memcmp, memcpy, memmove, memset
+from cython.cimports.weatherglass.kernels.pages import give, grow
 from cython.cimports.weatherglass.kernels.wire import hash_bytes, varint
 
 from weatherglass.base.errors import Corrupt
@@ -72,8 +73,8 @@ class LabelSets:
         free(self.entries)
         free(self.slots)
         free(self.arena)
-        free(self.places)
-        free(self.sets)
+        give(self.places, self.size * 4)
+        give(self.sets, self.sets_room * 4)
 
     @property
     def memory(self) -> object:
@@ -281,15 +282,14 @@ class LabelSets:
             room = self.size + self.size // 4
             if room <= number:
                 room = number + 64
-            grown = realloc(self.places, room * 4)
+            grown = grow(self.places, self.size * 4, room * 4)
             if grown == cython.NULL:
                 raise MemoryError
             self.places = cython.cast(cython.p_uint, grown)
-            memset(self.places + self.size, 0, (room - self.size) * 4)
             self.size = room
         if self.sets_used + count + 1 > self.sets_room:
             room = self.sets_room + self.sets_room // 2 + count + 64
-            grown = realloc(self.sets, room * 4)
+            grown = grow(self.sets, self.sets_room * 4, room * 4)
             if grown == cython.NULL:
                 raise MemoryError
             self.sets = cython.cast(cython.p_uint, grown)

@@ -12,8 +12,8 @@ import secrets
 
 import cython
 import numpy as np
-from cython.cimports.libc.stdlib import calloc, free, realloc
 from cython.cimports.libc.string import memcpy
+from cython.cimports.weatherglass.kernels.pages import give, grow
 
 from weatherglass.base.errors import Corrupt
 
@@ -36,15 +36,15 @@ class SeriesTable:
 
     def __cinit__(self):
         self.mask = 1023
-        self.slots = cython.cast(cython.p_uint, calloc(1024, 4))
+        self.slots = cython.cast(cython.p_uint, grow(cython.NULL, 0, 4096))
         if self.slots == cython.NULL:
             raise MemoryError
         self.grow_entries(512)
 
     def __dealloc__(self):
-        free(self.slots)
-        free(self.digests)
-        free(self.numbers)
+        give(self.slots, (self.mask + 1) * 4)
+        give(self.digests, self.capacity * cython.sizeof(Entry))
+        give(self.numbers, self.capacity * 4)
 
     def __len__(self):
         return self.count
@@ -56,21 +56,22 @@ class SeriesTable:
 
     @cython.cfunc
     def grow_entries(self, capacity: cython.Py_ssize_t) -> cython.int:
-        digests = realloc(self.digests, capacity * cython.sizeof(Entry))
-        if digests != cython.NULL:
-            self.digests = cython.cast(cython.pointer(Entry), digests)
-        numbers = realloc(self.numbers, capacity * 4)
-        if numbers != cython.NULL:
-            self.numbers = cython.cast(cython.p_uint, numbers)
-        if digests == cython.NULL or numbers == cython.NULL:
+        size: cython.size_t = cython.sizeof(Entry)
+        digests = grow(self.digests, self.capacity * size, capacity * size)
+        if digests == cython.NULL:
             raise MemoryError
+        self.digests = cython.cast(cython.pointer(Entry), digests)
+        numbers = grow(self.numbers, self.capacity * 4, capacity * 4)
+        if numbers == cython.NULL:
+            raise MemoryError
+        self.numbers = cython.cast(cython.p_uint, numbers)
         self.capacity = capacity
         return 0
 
     @cython.cfunc
     def grow_slots(self) -> cython.int:
         size: cython.size_t = (self.mask + 1) * 2
-        slots: cython.p_uint = cython.cast(cython.p_uint, calloc(size, 4))
+        slots: cython.p_uint = cython.cast(cython.p_uint, grow(cython.NULL, 0, size * 4))
         entry: cython.Py_ssize_t
         slot: cython.size_t
         if slots == cython.NULL:
@@ -80,7 +81,7 @@ class SeriesTable:
             while slots[slot]:
                 slot = (slot + 1) & (size - 1)
             slots[slot] = cython.cast(cython.uint, entry + 1)
-        free(self.slots)
+        give(self.slots, (self.mask + 1) * 4)
         self.slots = slots
         self.mask = size - 1
         return 0

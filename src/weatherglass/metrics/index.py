@@ -155,7 +155,7 @@ class Index:
                 found = np.intersect1d(found, self._union(pairs), assume_unique=True)
         for name, pairs in refused:
             if len(pairs):
-                found = self._sets.keep(found, name, self._flags(pairs) ^ 1, True)
+                found = self._sets.keep(found, name, 1 - self._flags(pairs), True)
         return found
 
     def _pairs(self, name: int, matcher: Matcher) -> Int64Array:
