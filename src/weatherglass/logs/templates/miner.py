@@ -29,6 +29,8 @@ from weatherglass.logs.templates.rows import read_row
 
 KEEP: Final = 24
 """Rows that are kept of a cluster with free places."""
+FAMILY: Final = 64
+"""Clusters of one template that are laid out when another comes."""
 MOST_ROWS: Final = 50_000
 MOST_STRUCTURES: Final = 20_000
 MOST_OLD: Final = 100_000
@@ -105,6 +107,56 @@ class Miner:
         for id, count in mined.counts().items():
             self.memory.counts[id] += count
         return mined
+
+    def match(self, messages: Sequence[str]) -> Mined:
+        """Today's templates and variables of messages, without learning from them or counting them.
+
+        What was learnt from once is found again; anything else unknown is of the template `<*>`.
+        """
+        texts = messages if isinstance(messages, list) else list(messages)
+        return Mined(*self._matcher.match(texts, REST.id)[:5])
+
+    def state(self) -> bytes:
+        """All that is known, for `load`."""
+        from weatherglass.logs.templates.state import encode
+
+        return encode(self.memory)
+
+    @classmethod
+    def load(cls, data: bytes) -> Miner:
+        """A miner that knows what the one whose `state` this is knew: the same ids, texts, counts. Raises Invalid."""
+        miner = cls()
+        miner.merge(data)
+        return miner
+
+    def merge(self, data: bytes) -> None:
+        """Takes in what another miner knew; where the two together know better, ids of both become aliases."""
+        from weatherglass.logs.templates.state import decode
+
+        other = decode(data)
+        mine = self.memory
+        for id, template in other.templates.items():
+            mine.templates.setdefault(id, template)
+        for id, count in other.counts.items():
+            mine.counts[id] += count
+        for old, new in other.aliases.items():
+            if self._users.get(old, 0) == 0:
+                mine.aliases.setdefault(old, new)
+        for context, places in other.evidence.places.items():
+            for place, words in places.items():
+                mine.evidence.tell(context, place, words)
+        mine.free |= other.free
+        fresh: dict[int, list[Cluster]] = {}
+        for structure, clusters in other.buckets.items():
+            fresh[structure] = clusters
+            for c in clusters:
+                for row in c.rows:
+                    self._users[row.id] += 1
+                    self._wholes.add(row.whole)
+                    self._rows += 1
+        self.refine(fresh)
+        for id in [id for id in mine.aliases if self._users.get(id, 0) > 0]:
+            del mine.aliases[id]
 
     def template(self, id: int) -> Template:
         """The template that had this id, if it is one of today's or of before. Raises KeyError."""
@@ -202,36 +254,49 @@ class Miner:
             self._matcher.drop(entry)
 
     def _settle(self, changed: Iterable[Cluster]) -> None:
-        """Finds each changed cluster's home, and gives every home that changed its template."""
-        homes: dict[Home, list[Cluster]] = {}
-        for c in changed:
-            home: Home = ("own", id(c))
-            mark = signature(c)
-            if mark is not None:
-                home = ("words", mark)
-            for prefix, place in prefixes(c):
-                behind = self._behind[prefix]
-                if prefix in self.memory.free or is_free(prefix, behind.values()):
+        """Gives every home that changed its template."""
+        todo = list(changed)
+        for c in todo:
+            for prefix, _ in prefixes(c):
+                if prefix not in self.memory.free and is_free(prefix, self._behind[prefix].values()):
                     self.memory.free.add(prefix)
-                    home = ("text", (prefix, place))
-                    break
-            if home in homes:
+                    todo += self._behind[prefix].values()
+        homes: dict[Home, dict[int, Cluster]] = defaultdict(dict)
+        for c in todo:
+            homes[self._home(c)][id(c)] = c
+        for home, some in homes.items():
+            kind, what = home
+            if kind == "own":
+                self._publish(list(some.values()), None)
                 continue
-            if home[0] == "own":
-                homes[home] = [c]
-            elif home[0] == "words":
-                homes[home] = list(self._homes[home].values())
-            else:
-                homes[home] = list(behind.values())
-        for (kind, what), clusters in homes.items():
-            ordered = sorted(clusters, key=lambda c: (c.rows[0].structure, c.rows[0].whole))
-            self._publish(ordered, what if kind == "text" else None)
+            # A mark is any value; a prefix is looked for by what it is.
+            near = self._behind[what[0]] if kind == "text" else self._homes[home]  # type: ignore[index]
+            others = [c for key, c in near.items() if key not in some and self._home(c) == home]
+            free = what if kind == "text" else None
+            # Of many only some are laid out, as long as that tells nothing new.
+            if len(others) <= FAMILY or not self._publish(
+                [*others[:FAMILY], *some.values()], free, only=others[0]
+            ):
+                self._publish([*others, *some.values()], free)
 
-    def _publish(self, clusters: list[Cluster], free: Any) -> None:
-        """Gives clusters of one home their template and tells the matcher; `free` is (prefix, place) of free text."""
+    def _home(self, c: Cluster) -> Home:
+        for prefix, place in prefixes(c):
+            if prefix in self.memory.free:
+                return "text", (prefix, place)
+        mark = signature(c)
+        return ("own", id(c)) if mark is None else ("words", mark)
+
+    def _publish(self, clusters: list[Cluster], free: Any, *, only: Cluster | None = None) -> bool:
+        """Gives clusters of one home their template and tells the matcher; `free` is (prefix, place) of free text.
+
+        With `only`, nothing is done and False given if that were another template than the one this cluster has.
+        """
+        clusters = sorted(clusters, key=lambda c: (c.rows[0].structure, c.rows[0].whole))
         prefix, upto = free or (None, None)
         lines = [(c, row) for c in clusters for row in c.rows]
         layout = lay_out(lines, upto, loose=prefix is not None and prefix.loose)
+        if only is not None and (layout is None or id_of(layout.pieces) != only.rows[0].id):
+            return False
         if layout is None:
             if len(clusters) > 1:
                 for c in clusters:
@@ -242,7 +307,7 @@ class Miner:
                 # Blanks that differ where no variable is near: each row is a template of its own.
                 for row in clusters[0].rows:
                     self._publish([single(row)], None)
-            return
+            return True
         id = id_of(layout.pieces)
         memory = self.memory
         if id not in memory.templates:
@@ -255,11 +320,12 @@ class Miner:
         for c in clusters:
             for number, row in enumerate(c.rows):
                 plan = next(plans)
-                if row.id != id:
+                if row.id != id or row.entry < 0:
                     if row.entry >= 0:
                         self._matcher.drop(row.entry)
-                    old, row.id = row.id, id
                     row.entry = self._matcher.add_exact(row.whole, id, plan, texts)
+                if row.id != id:
+                    old, row.id = row.id, id
                     self._users[id] += 1
                     self._let_go(old, id)
                 if number == 0 and None in c.pattern:
@@ -279,6 +345,7 @@ class Miner:
                     self._rows -= 1
                     self._users[id] -= 1
                 del c.rows[KEEP:]
+        return True
 
     def _let_go(self, old: int, new: int) -> None:
         """A row went from one template to another; the one that lost its last row is an alias from now on."""
