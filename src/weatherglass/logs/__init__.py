@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from weatherglass.logs.framing import Framer, RawText
 
 if TYPE_CHECKING:
+    from weatherglass.logs.answers import Page
     from weatherglass.logs.parse import parse_event
-    from weatherglass.logs.search import Page
     from weatherglass.logs.store import Logs, Settings
 
 __all__ = ["Framer", "Logs", "Page", "RawText", "Settings", "parse_event"]
 
-_HOMES = {"Logs": "store", "Settings": "store", "Page": "search", "parse_event": "parse"}
+_HOMES = {"Logs": "store", "Settings": "store", "Page": "answers", "parse_event": "parse"}
 
 
 def __getattr__(name: str) -> Any:

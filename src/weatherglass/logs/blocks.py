@@ -1,116 +1,223 @@
-"""Sealed blocks: events of one tenant, in order, as Parquet that DuckDB and pandas read as it is.
+"""Sealed blocks: events of one tenant, in order, as Parquet that DuckDB and pandas read as it is (docs/logs.md).
 
-Columns: time_ns, sequence, seen_ns (int64); the labels of the house, other labels as JSON; level, logger and the
-parsers' fields (null where there is none); raw, the text as it came; the message as a place in raw (message_at,
-message_size, in characters), or itself in `message` where raw does not hold it (JSON). `filter` has, in the first
-row of each row group, the words that occur in the group (`terms`). Strings are UTF-8; a column in which one was
-not is binary, with lone surrogates in place. The footer's `weatherglass` says version and tenant.
+Columns: `time`, `seen` (timestamps of the coarsest unit that keeps them exactly), `sequence`; labels; level, logger;
+`template`, `template_id` and `variables`, which are the message; `shape`, `tail`, which give the line, or `raw` where
+they do not; the fields. A column is there when some event of the block has it. `filter` and `field_filter` have,
+in the first row of each row group, the words that occur in it (`words`): of variables, tracebacks and kept lines,
+and of fields. The footer's `weatherglass` says version and tenant.
 
-Pure but for pyarrow and numpy, which are imported when first needed: a server starts without them.
+Pure but for pyarrow and numpy, which are imported when first needed.
 """
 
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Sequence
+import threading
+from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from weatherglass.base.errors import Corrupt
-from weatherglass.engine.protocols import Event
-from weatherglass.logs.query import LABELS, Query, Row
-from weatherglass.logs.reading import FIELDS
-from weatherglass.logs.terms import long_words, make_filter, may_have, which_have
+from weatherglass.logs.frame import STAR, Columns, Frame, one_array
+from weatherglass.logs.words import distinct_words, make_filter
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
+VERSION = 2
+GROUP_ROWS = 65_536
+ZSTD_LEVEL = 6
+_INSTANTS = ("time", "seen")
+_NO_WORDS = frozenset(
+    (
+        "template",
+        "shape",
+        "raw",
+        "tail",
+        "variables",
+        "level",
+        "time",
+        "seen",
+        "sequence",
+        "template_id",
+        "exact",
+    )
+)
+
+
+def levels_of(table: pa.Table) -> dict[str, int]:
+    """How many events of each level."""
+    counted = one_array(table.column("level")).value_counts().to_pylist()
+    return {one["values"] or "": one["counts"] for one in counted}
+
+
+def ordered(table: pa.Table) -> pa.Table:
+    """By time, then sequence."""
     import numpy as np
     import pyarrow as pa
 
-VERSION = 1
-GROUP_ROWS = 8192
-_PLAIN = ("raw", "message", "filter")
-_NUMBERS = ("time_ns", "sequence", "seen_ns")
+    times, order = (one_array(table.column(name)).to_numpy() for name in ("time", "sequence"))
+    if bool(np.all((times[1:] > times[:-1]) | ((times[1:] == times[:-1]) & (order[1:] > order[:-1])))):
+        return table
+    return table.take(pa.array(np.lexsort((order, times))))
 
 
-def levels_of(rows: Sequence[Row]) -> dict[str, int]:
-    """How many events of each level."""
-    return dict(Counter(event.level for _, _, event in rows))
-
-
-def encode_block(tenant: str, rows: Sequence[Row]) -> bytes:
-    """The Parquet file of rows, which are sorted by time and sequence."""
+def encode_block(tenant: str, table: pa.Table) -> bytes:
+    """The Parquet file of a table that is `ordered`."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    events = [event for _, _, event in rows]
-    columns: dict[str, Any] = {
-        "time_ns": pa.array([row[0] for row in rows], pa.int64()),
-        "sequence": pa.array([row[1] for row in rows], pa.int64()),
-        "seen_ns": pa.array([event.seen_ns for event in events], pa.int64()),
-    }
-    spread = {labels: _spread(labels) for labels in {event.labels for event in events}}
-    labelled = [spread[event.labels] for event in events]
-    for number, name in enumerate((*LABELS, "labels")):
-        columns[name] = _strings([one[number] for one in labelled])
-    columns["level"] = _strings([event.level or None for event in events])
-    columns["logger"] = _strings([event.logger or None for event in events])
-    fields: dict[str, list[str | None]] = {name: [None] * len(events) for name in FIELDS}
-    for number, event in enumerate(events):
-        for name, value in event.fields.items():
-            fields[name][number] = value
-    columns.update((name, _strings(values)) for name, values in fields.items())
-    # A message is nearly always the end of its text's first line: looked for from there it is found at once.
-    places = [event.raw.find(event.message) for event in events]
-    columns["message_at"] = pa.array(places, pa.int32())
-    columns["message_size"] = pa.array([len(event.message) for event in events], pa.int32())
-    columns["message"] = _strings(
-        [event.message if at < 0 else None for at, event in zip(places, events, strict=True)]
-    )
-    columns["raw"] = _strings([event.raw for event in events])
-    filters: list[bytes | None] = [None] * len(rows)
-    for begin in range(0, len(rows), GROUP_ROWS):
-        text = "\n".join(event.raw for event in events[begin : begin + GROUP_ROWS])
-        filters[begin] = make_filter(long_words(text.casefold()))
-    columns["filter"] = pa.array(filters, pa.binary())
-    table = pa.table(columns)
+    columns = {name: _stored(name, table.column(name)) for name in table.column_names}
+    columns = {name: column for name, column in columns.items() if column.null_count < len(column)}
+    text_filters: list[bytes | None] = [None] * len(table)
+    field_filters: list[bytes | None] = [None] * len(table)
+    for begin in range(0, len(table), GROUP_ROWS):
+        group = {name: one_array(table.column(name).slice(begin, GROUP_ROWS)) for name in table.column_names}
+        text, fields = words_in(group)
+        text_filters[begin], field_filters[begin] = make_filter(text), make_filter(fields)
+    columns["filter"] = pa.array(text_filters, pa.binary())
+    columns["field_filter"] = pa.array(field_filters, pa.binary())
+    whole = pa.table(columns)
+    numbers = [
+        name for name in columns if pa.types.is_integer(whole.schema.field(name).type) or name in _INSTANTS
+    ]
+    coded = [name for name in columns if pa.types.is_string(whole.schema.field(name).type) and name != "raw"]
     sink = pa.BufferOutputStream()
     with pq.ParquetWriter(
         sink,
-        table.schema,
+        whole.schema,
         compression="zstd",
-        compression_level=6,
-        use_dictionary=[name for name in columns if name not in (*_PLAIN, *_NUMBERS)],
-        column_encoding=dict.fromkeys(_NUMBERS, "DELTA_BINARY_PACKED"),
-        write_statistics=["time_ns"],
+        compression_level=ZSTD_LEVEL,
+        use_dictionary=coded,
+        dictionary_pagesize_limit=16 << 20,
+        data_page_size=8 << 20,
+        column_encoding={
+            **dict.fromkeys(numbers, "DELTA_BINARY_PACKED"),
+        },
+        write_statistics=["time"],
         store_schema=False,
     ) as writer:
-        writer.write_table(table, row_group_size=GROUP_ROWS)
+        writer.write_table(whole, row_group_size=GROUP_ROWS)
         writer.add_key_value_metadata({"weatherglass": json.dumps({"version": VERSION, "tenant": tenant})})
     return bytes(sink.getvalue())
 
 
-def _spread(labels: Sequence[tuple[str, str]]) -> tuple[str | None, ...]:
-    """The labels' columns: those with one of their own, then the rest as JSON."""
-    given = dict(labels)
-    own = tuple(given.pop(name, None) or None for name in LABELS)
-    return (*own, json.dumps(given, sort_keys=True) if given else None)
-
-
-def _strings(values: Sequence[str | None]) -> pa.Array:
+def _stored(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column as files have it: text plain (each row group codes it anew), instants of the coarsest exact unit."""
+    import numpy as np
     import pyarrow as pa
 
-    try:
-        return pa.array(values, pa.string())
-    except UnicodeEncodeError:
-        return pa.array(
-            [None if value is None else value.encode("utf-8", "surrogatepass") for value in values],
-            pa.binary(),
-        )
+    if name in _INSTANTS:
+        values = one_array(column).to_numpy()
+        for unit, size in (("ms", 10**6), ("us", 1000)):
+            if not np.any(values % size):
+                return pa.chunked_array([pa.array(values // size).cast(pa.timestamp(unit, "UTC"))])
+        return pa.chunked_array([pa.array(values).cast(pa.timestamp("ns", "UTC"))])
+    if pa.types.is_dictionary(column.type):
+        return column.cast(column.type.value_type)
+    return column
 
 
-def _string(value: str | bytes | None) -> str:
-    return value.decode("utf-8", "surrogatepass") if isinstance(value, bytes) else value or ""
+def words_in(group: Mapping[str, pa.Array]) -> tuple[set[str], set[str]]:
+    """(words of variables, tracebacks and kept lines; words of fields) of a row group."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    text: set[str] = set()
+    fields: set[str] = set()
+    if "variables" in group:
+        text |= _variable_words(group["template"], group["variables"])
+    for name, array in group.items():
+        kind = array.type
+        if name in ("raw", "tail"):
+            values = (
+                array.dictionary.take(array.indices.unique().drop_null())
+                if pa.types.is_dictionary(kind)
+                else array.drop_null()
+            )
+            text |= distinct_words("\n".join(values.to_pylist()))
+        elif name in _NO_WORDS:
+            continue
+        elif pa.types.is_dictionary(kind):
+            fields |= distinct_words(
+                "\n".join(array.dictionary.take(array.indices.unique().drop_null()).to_pylist())
+            )
+        elif pa.types.is_string(kind):
+            fields |= distinct_words("\n".join(array.unique().drop_null().to_pylist()))
+        elif pa.types.is_integer(kind):
+            fields |= distinct_words("\n".join(map(str, array.unique().drop_null().to_pylist())))
+        elif pa.types.is_map(kind):
+            fields |= distinct_words("\n".join(pc.unique(array.items).drop_null().to_pylist()))
+    return text, fields
+
+
+def _variable_words(templates: pa.Array, variables: pa.Array) -> set[str]:
+    """The words in which variables have a part: their own, and those that the fixed text beside them makes longer."""
+    import numpy as np
+    import pyarrow as pa
+
+    offsets = variables.offsets.to_numpy()
+    values = variables.values
+    own = values.slice(int(offsets[0]), int(offsets[-1] - offsets[0]))
+    words = distinct_words("\n".join(own.unique().to_pylist()))
+    codes = templates.indices.to_numpy()
+    names = templates.dictionary.to_pylist()
+    for code in np.unique(codes).tolist():
+        pieces = names[code].split(STAR)
+        glued = [
+            slot
+            for slot in range(len(pieces) - 1)
+            if _wordy(pieces[slot][-1:]) or _wordy(pieces[slot + 1][:1])
+        ]
+        joint = any(not piece or all(map(_wordy, piece)) for piece in pieces[1:-1])
+        if not glued and not joint:
+            continue
+        begins = offsets[np.flatnonzero(codes == code)]
+        slots = range(len(pieces) - 1) if joint else glued
+        lists = [values.take(pa.array(begins + slot)).to_pylist() for slot in slots]
+        if joint:
+            texts = {
+                "".join(p + v for p, v in zip(pieces, (*row, ""), strict=True))
+                for row in zip(*lists, strict=True)
+            }
+        else:
+            texts = {
+                f"{_end(pieces[slot])}{value}{_start(pieces[slot + 1])}"
+                for slot, one in zip(slots, lists, strict=True)
+                for value in set(one)
+            }
+        words |= distinct_words("\n".join(texts))
+    return words
+
+
+def _wordy(sign: str) -> bool:
+    return sign.isalnum() or sign == "_"
+
+
+def _end(piece: str) -> str:
+    at = len(piece)
+    while at and _wordy(piece[at - 1]):
+        at -= 1
+    return piece[at:]
+
+
+def _start(piece: str) -> str:
+    at = 0
+    while at < len(piece) and _wordy(piece[at]):
+        at += 1
+    return piece[:at]
+
+
+class _FileColumns(Columns):
+    """One row group's columns, read as asked."""
+
+    def __init__(self, block: Block, group: int, names: frozenset[str]) -> None:
+        self._block, self._group, self.names = block, group, names
+
+    def read(self, names: Sequence[str]) -> Mapping[str, pa.Array]:
+        wanted = [name for name in names if name in self.names]
+        table = self._block.read([self._group], wanted)
+        return {name: one_array(table.column(name)) for name in wanted}
 
 
 class Block:
@@ -121,8 +228,8 @@ class Block:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        self.size = len(data)
         self._data, self._where = pa.py_buffer(data), where
+        self._lock = threading.Lock()
         try:
             self._metadata = pq.read_metadata(pa.BufferReader(self._data))
         except (pa.ArrowException, OSError) as error:
@@ -137,152 +244,74 @@ class Block:
                 mend="run the version of Weatherglass that wrote it, or a newer one",
             )
 
-    @cached_property
-    def groups(self) -> list[tuple[int, int]]:
-        """(first, last time_ns) of each row group."""
-        spans = []
-        for number in range(self._metadata.num_row_groups):
-            statistics = self._metadata.row_group(number).column(0).statistics
-            spans.append((statistics.min, statistics.max))
-        return spans
+    @property
+    def size(self) -> int:
+        """Bytes that it holds, with the columns that were read."""
+        frames: tuple[Frame, ...] = self.__dict__.get("frames", ())
+        return len(self._data) + sum(frame.held for frame in frames)
 
-    @cached_property
-    def _filters(self) -> list[bytes]:
-        column = self._read(range(len(self.groups)), ["filter"]).column("filter")
-        return [column[number * GROUP_ROWS].as_py() for number in range(len(self.groups))]
-
-    def _read(self, groups: Sequence[int], columns: Sequence[str] | None = None) -> pa.Table:
+    def read(self, groups: Sequence[int], columns: Sequence[str] | None = None) -> pa.Table:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         # A reader each time: a ParquetFile is not for several threads, and its footer is parsed already.
         try:
-            file = pq.ParquetFile(pa.BufferReader(self._data), metadata=self._metadata)
+            file = pq.ParquetFile(
+                pa.BufferReader(self._data), metadata=self._metadata, read_dictionary=self._coded
+            )
             return file.read_row_groups(list(groups), columns=columns, use_threads=False)
         except (pa.ArrowException, OSError) as error:
             raise Corrupt(
                 f"stored bytes do not check out: {error}", where=self._where, mend="restore it from a backup"
             ) from error
 
-    def rows_of(self, group: int) -> int:
-        return int(self._metadata.row_group(group).num_rows)
+    @cached_property
+    def _coded(self) -> list[str]:
+        schema = self._metadata.schema.to_arrow_schema()
+        import pyarrow as pa
 
-    def may_match(self, group: int, query: Query) -> bool:
-        """Whether the group is worth reading, by its times and its words."""
-        return query.within(*self.groups[group]) and (
-            not query.terms or may_have(self._filters[group], query.terms)
+        return [field.name for field in schema if pa.types.is_string(field.type) and field.name != "raw"]
+
+    @cached_property
+    def frames(self) -> tuple[Frame, ...]:
+        """Its row groups, oldest first."""
+
+        count = self._metadata.num_row_groups
+        names = frozenset(self._metadata.schema.to_arrow_schema().names)
+        table = self.read(range(count), ["filter", "field_filter"])
+        filters = [table.column("filter").drop_null(), table.column("field_filter").drop_null()]
+        own = names - {"filter", "field_filter"}
+        position = next(
+            number
+            for number in range(self._metadata.num_columns)
+            if self._metadata.row_group(0).column(number).path_in_schema == "time"
         )
+        unit = self._metadata.schema.to_arrow_schema().field("time").type.unit
+        scale = {"ms": 10**6, "us": 1000, "ns": 1}[unit]
+        frames = []
+        for number in range(count):
+            group = self._metadata.row_group(number)
+            statistics = group.column(position).statistics
+            first, last = statistics.min_raw * scale, statistics.max_raw * scale
+            frames.append(
+                Frame(
+                    _FileColumns(self, number, own),
+                    int(group.num_rows),
+                    span=(first, last),
+                    filters=(filters[0][number].as_py(), filters[1][number].as_py()),
+                    ordered=True,
+                )
+            )
+        return tuple(frames)
 
-    def match(self, group: int, query: Query) -> tuple[np.ndarray, pa.Table]:
-        """Which rows of a group are asked for, ascending; and the columns read on the way (time_ns, level always)."""
-        import numpy as np
+    def table(self) -> pa.Table:
+        """All of it, as it was before it was stored."""
+        import pyarrow as pa
 
-        names = {"time_ns", "level"}
-        if query.before or query.after:
-            names.add("sequence")
-        names.update(name if name in LABELS else "labels" for name, _ in query.labels)
-        names.update(name for name, _ in query.fields)
-        if query.terms:
-            names.add("raw")
-        table = self._read([group], sorted(names))
-        times = table.column("time_ns").to_numpy()
-        mask = (times >= query.start_ns) & (times < query.end_ns)
-        if query.before or query.after:
-            order = table.column("sequence").to_numpy()
-            if query.before:
-                mask &= (times < query.before[0]) | ((times == query.before[0]) & (order < query.before[1]))
-            if query.after:
-                mask &= (times > query.after[0]) | ((times == query.after[0]) & (order > query.after[1]))
-        if query.levels is not None:
-            mask &= _any_equal(table.column("level"), query.levels)
-        for name, wanted in (*query.labels, *query.fields):
-            if not mask.any():
-                break
-            if name in names:
-                mask &= _equals(table.column(name), wanted)
-            else:
-                mask &= _label_equals(table.column("labels"), name, wanted)
-        found = np.flatnonzero(mask)
-        if query.terms and len(found):
-            texts = [_string(text) for text in table.column("raw").take(found).to_pylist()]
-            found = found[which_have(texts, query.terms)]
-        return found, table
+        from weatherglass.logs.frame import as_ns
 
-    def values(self, group: int, label: str, numbers: np.ndarray) -> list[str]:
-        """A label (one with a column) of some rows of a group."""
-        column = self._read([group], [label]).column(label).take(numbers)
-        return [_string(value) for value in column.to_pylist()]
-
-    def rows(self, group: int, numbers: np.ndarray) -> list[Row]:
-        """The events of some rows of a group."""
-        table = self._read([group]).drop_columns(["filter"]).take(numbers)
-        return [_row(one) for one in table.to_pylist()]
-
-
-def _row(one: dict[str, Any]) -> Row:
-    labels = {name: _string(one[name]) for name in LABELS if one[name] is not None}
-    if one["labels"] is not None:
-        labels |= json.loads(_string(one["labels"]))
-    raw, at = _string(one["raw"]), one["message_at"]
-    event = Event(
-        one["time_ns"],
-        one["seen_ns"],
-        tuple(sorted(labels.items())),
-        _string(one["level"]),
-        _string(one["logger"]),
-        _string(one["message"]) if at < 0 else raw[at : at + one["message_size"]],
-        raw,
-        {name: _string(one[name]) for name in FIELDS if one[name] is not None},
-    )
-    return one["time_ns"], one["sequence"], event
-
-
-def _equals(column: pa.ChunkedArray, wanted: str) -> np.ndarray:
-    """(rows,) bool: where a column of strings is what is wanted (`query.value_matches`)."""
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if wanted == "*":
-        return np.ones(len(column), bool)
-    if wanted == "":
-        return _bools(pc.is_null(column))
-    try:
-        value = (
-            wanted
-            if column.type == pa.string() and wanted.encode()
-            else wanted.encode("utf-8", "surrogatepass")
-        )
-    except UnicodeEncodeError:  # no string of this column has a lone surrogate
-        return np.zeros(len(column), bool)
-    if wanted.endswith("*"):
-        return _bools(pc.starts_with(column, value[:-1]))
-    return _bools(pc.equal(column, pa.scalar(value, column.type)))
-
-
-def _bools(found: pa.ChunkedArray) -> np.ndarray:
-    import numpy as np
-    import pyarrow.compute as pc
-
-    return np.asarray(pc.fill_null(found, False).to_numpy(zero_copy_only=False), bool)
-
-
-def _any_equal(column: pa.ChunkedArray, wanted: frozenset[str]) -> np.ndarray:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    return _bools(pc.is_in(column, pa.array(sorted(wanted), column.type)))
-
-
-def _label_equals(column: pa.ChunkedArray, name: str, wanted: str) -> np.ndarray:
-    """The same for a label without a column: each distinct JSON is read once."""
-    import numpy as np
-
-    from weatherglass.logs.query import value_matches
-
-    texts = column.to_pylist()
-    seen = {
-        text: value_matches(str(json.loads(_string(text) or "{}").get(name, "")), wanted)
-        for text in set(texts)
-    }
-    return np.array([seen[text] for text in texts], bool)
+        table = self.read(range(self._metadata.num_row_groups)).drop_columns(["filter", "field_filter"])
+        for name in _INSTANTS:
+            place = table.column_names.index(name)
+            table = table.set_column(place, name, pa.array(as_ns(one_array(table.column(name)))))
+        return table

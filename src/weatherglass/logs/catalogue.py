@@ -102,10 +102,8 @@ class Catalogue:
     def sealed(self, block: BlockRow, before: int, everyone: int, days: Mapping[int, int]) -> None:
         """`block` holds its tenant's records up to `before`, blocks hold everyone's up to `everyone`; `days` gives
         the block's bytes by the day they came."""
-        values = {name: getattr(block, name) for name in BlockRow.__dataclass_fields__}
-        values["levels"] = json.dumps(dict(block.levels))
         with self._tables.write() as connection:
-            connection.execute(sa.insert(_BLOCKS).values(values))
+            connection.execute(sa.insert(_BLOCKS).values(_values(block)))
             for tenant, offset in ((block.tenant, before), (EVERYONE, everyone)):
                 found = connection.execute(
                     sa.update(_SEALED).where(_SEALED.c.tenant == tenant).values(before=offset)
@@ -121,6 +119,16 @@ class Catalogue:
                 if not found.rowcount:
                     connection.execute(sa.insert(_DAYS).values(tenant=block.tenant, day=day, bytes=count))
 
+    def replaced(self, old: Iterable[BlockRow], new: BlockRow | None) -> None:
+        """What the `old` blocks held is in the new one, or is not to be kept."""
+        with self._tables.write() as connection:
+            for block in old:
+                connection.execute(
+                    sa.delete(_BLOCKS).where(_BLOCKS.c.tenant == block.tenant, _BLOCKS.c.path == block.path)
+                )
+            if new is not None:
+                connection.execute(sa.insert(_BLOCKS).values(_values(new)))
+
     def dropped(self, blocks: Iterable[BlockRow], before_day: int) -> None:
         """These are gone; so are the counts of days before `before_day`."""
         with self._tables.write() as connection:
@@ -129,3 +137,9 @@ class Catalogue:
                     sa.delete(_BLOCKS).where(_BLOCKS.c.tenant == block.tenant, _BLOCKS.c.path == block.path)
                 )
             connection.execute(sa.delete(_DAYS).where(_DAYS.c.day < before_day))
+
+
+def _values(block: BlockRow) -> dict[str, object]:
+    values = {name: getattr(block, name) for name in BlockRow.__dataclass_fields__}
+    values["levels"] = json.dumps(dict(block.levels))
+    return values

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from dataclasses import field as made
 from typing import Any
 
+from weatherglass.base.errors import Invalid
 from weatherglass.engine.protocols import Labels
-from weatherglass.logs.fields import ALIASES, SPAN
+from weatherglass.logs.fields import ALIASES, LABELS, SPAN
 from weatherglass.logs.reading import FIELDS, LEVELS
 
 MAX_DEPTH = 20
@@ -41,6 +42,21 @@ class Document:
     index: str = ""
     id: str = ""
     form: str = SOURCE
+
+
+def check_document(document: Document) -> None:
+    """Raises Invalid for one that cannot be read again."""
+    if document.form not in (SOURCE, LINE, SPAN_FORM):
+        raise Invalid(f"no form {document.form!r} of documents", where="form")
+    if document.form != LINE:
+        try:
+            found = json.loads(document.text)
+        except (ValueError, RecursionError) as error:
+            raise Invalid(f"not JSON: {error}", where="text") from error
+        if not isinstance(found, dict):
+            raise Invalid("a document is a JSON object", where="text")
+    if not 0 <= document.time_ns < 1 << 62:
+        raise Invalid(f"{document.time_ns} is no time in nanoseconds since the epoch", where="time_ns")
 
 
 def flattened(fields: Mapping[str, Any], prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
@@ -71,9 +87,7 @@ def flattened(fields: Mapping[str, Any], prefix: str = "", depth: int = 0) -> It
             yield path, value
 
 
-_OWN = frozenset(
-    (*FIELDS, *SPAN, "logger", "duration_ns", "site", "host", "zone", "service", "replica", "source")
-)
+_OWN = frozenset((*FIELDS, *SPAN, *LABELS, "logger"))
 _LEVEL = (
     "level",
     "log.level",

@@ -1,34 +1,49 @@
 """What fields an event may be asked by, what other names they have, and the columns they lie in. Pure.
 
-A column of the house has its field's own name. A document's field `a.b` lies in `f.a.b` and, by the type of its value,
-in `f.a.b:number`, `f.a.b:bool`, `f.a.b:list` (several values, as text) side by side; in `rest` where few documents
-of a block have it.
+A field `a.b` lies in the column `a.b` where its value is text, and by the type of the value in `a.b:int`, `a.b:float`,
+`a.b:bool`, `a.b:list` (JSON) side by side, so that no type ever keeps a document out. Where few events of a batch have
+it, it lies in the map `rest`. Names that the store uses itself are written `f.NAME`.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from weatherglass.logs.reading import FIELDS
-
 LABELS: Final = ("site", "host", "zone", "service", "replica", "source")
 """Labels with a column of their own; any other lies in `labels` as JSON and is found too, as `label.NAME`."""
 
-SPAN: Final = ("trace_id", "span_id", "parent_id", "span_name", "kind", "status")
-"""Of a span (OTLP traces) and of lines that say which span they belong to, beside `duration_ns`."""
+OWN: Final = frozenset(
+    (
+        *LABELS,
+        *(
+            "time",
+            "sequence",
+            "seen",
+            "labels",
+            "level",
+            "logger",
+            "template",
+            "template_id",
+            "variables",
+            "shape",
+        ),
+        *("tail", "raw", "exact", "message", "index", "id", "form", "rest", "filter", "field_filter"),
+    )
+)
+"""Columns of the store: a field of such a name has `f.` before it."""
 
-NUMBERS: Final = ("duration_ns", "template_id")
+COLON: Final = "\ua789"
+"""In place of a colon in a field's name: a colon parts the name of a column from its type."""
+
+KINDS: Final = ("", ":int", ":float", ":bool", ":list")
+
+SPAN: Final = ("trace_id", "span_id", "parent_id", "span_name", "kind", "status")
+"""Of a span (OTLP traces), beside `duration_ns`; lines that say which span they belong to have the first two."""
 
 TIME: Final = "@timestamp"
-TIMES: Final = {
-    "@timestamp": "time",
-    "timestamp": "time",
-    "time": "time",
-    "seen": "seen",
-    "event.ingested": "seen",
-}
+TIMES: Final = {"@timestamp": "time", "time": "time", "seen": "seen", "event.ingested": "seen"}
 
-TEXT: Final = frozenset(("message", "raw", "tail", "exception_message", "traceback"))
+TEXT: Final = frozenset(("message", "raw", "tail", "exception_message"))
 """Fields that are looked at word by word."""
 
 ALIASES: Final = {
@@ -38,6 +53,7 @@ ALIASES: Final = {
     "severity_text": "level",
     "log.level": "level",
     "detected_level": "level",
+    "levelname": "level",
     "module": "logger",
     "log.logger": "logger",
     "logger_name": "logger",
@@ -58,20 +74,25 @@ ALIASES: Final = {
     "traceback": "tail",
     "log": "message",
     "body": "message",
+    "msg": "message",
     "event.original": "raw",
 }
 """Other tools' names. A document's own field of that name is looked at as well."""
 
-HOUSE: Final = frozenset(
-    (*LABELS, *FIELDS, *SPAN, *NUMBERS, "level", "logger", "template", "index", "id", "tail")
-)
+
+def column_of(name: str) -> str:
+    """The column of a field, but for the type of its values."""
+    return f"f.{name}" if name in OWN else name.replace(":", COLON)
 
 
-def places(name: str) -> tuple[str, ...]:
-    """The names under which a field's values may lie: its own, and that of the house it is another name of."""
-    name = {"_index": "index", "_id": "id"}.get(name, name.removesuffix(".keyword"))
-    other = ALIASES.get(name)
-    return (name,) if other is None else (name, other)
+def field_of(column: str) -> str:
+    """The field whose values lie in a column."""
+    return column.removeprefix("f.").partition(":")[0].replace(COLON, ":")
+
+
+def bare(name: str) -> str:
+    """A field's name as columns know it: `_index`, `x.keyword` are `index`, `x`."""
+    return {"_index": "index", "_id": "id"}.get(name, name.removesuffix(".keyword"))
 
 
 def is_text(name: str) -> bool:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from weatherglass.base.errors import Corrupt, Unavailable
@@ -19,7 +20,9 @@ from weatherglass.engine.files import Files
 from weatherglass.logs import blocks
 from weatherglass.logs.blocks import Block
 from weatherglass.logs.catalogue import BlockRow
-from weatherglass.logs.query import Row
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 DAY_NS = 86_400 * SECOND_NS
 
@@ -68,25 +71,30 @@ class Shelf:
         for row in rows:
             self._files.unlink(self._folder / row.path)
 
-    def write(self, tenant: str, rows: Sequence[Row], size: int) -> BlockRow:
-        """A file of rows, sorted by time and sequence, durable on return; not on the shelf yet. `size`: text's bytes."""
-        data = blocks.encode_block(tenant, rows)
-        first_ns, sequence, _ = rows[0]
+    def write(self, tenant: str, table: pa.Table, size: int) -> BlockRow:
+        """A file of a table, durable on return; not on the shelf yet. `size`: text's bytes."""
+        table = blocks.ordered(table)
+        data = blocks.encode_block(tenant, table)
+        first_ns, sequence = table.column("time")[0].as_py(), table.column("sequence")[0].as_py()
         folder = PurePosixPath(_folder_name(tenant)) / str(first_ns // DAY_NS)
         path = folder / f"{first_ns}-{sequence}.parquet"
+        number = 0
+        while self._files.exists(self._folder / path):  # a merged block begins where its first one did
+            number += 1
+            path = folder / f"{first_ns}-{sequence}.{number}.parquet"
         self._files.mkdir(self._folder / folder)
         self._files.write_atomic(self._folder / path, data)
         return BlockRow(
             tenant=tenant,
             path=str(path),
             format=blocks.VERSION,
-            events=len(rows),
+            events=len(table),
             bytes_in=size,
             bytes_stored=len(data),
             first_ns=first_ns,
-            last_ns=rows[-1][0],
-            seen_ns=max(event.seen_ns for _, _, event in rows),
-            levels=blocks.levels_of(rows),
+            last_ns=table.column("time")[-1].as_py(),
+            seen_ns=max_of(table.column("seen")),
+            levels=blocks.levels_of(table),
         )
 
     def opened(self, row: BlockRow) -> Block | None:
@@ -118,6 +126,12 @@ class Shelf:
             while size > self._cache_bytes and len(self._cache) > 1:
                 size -= self._cache.popitem(last=False)[1].size
         return block
+
+
+def max_of(column: pa.ChunkedArray) -> int:
+    import pyarrow.compute as pc
+
+    return int(pc.max(column).as_py())
 
 
 def _folder_name(tenant: str) -> str:

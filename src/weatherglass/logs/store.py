@@ -15,9 +15,10 @@ import contextlib
 import logging
 import threading
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from weatherglass.base.errors import Invalid, LimitExceeded, TooLarge, Unavailable, WeatherglassError
 from weatherglass.base.time import SECOND_NS, Clock, SystemClock
@@ -25,19 +26,23 @@ from weatherglass.engine.files import Files, RealFiles
 from weatherglass.engine.log import Log
 from weatherglass.engine.protocols import Bus, Labels, RawEvent
 from weatherglass.engine.tables import Tables
-from weatherglass.logs import search
+from weatherglass.logs.answers import ERRORS, View
+from weatherglass.logs.blocks import levels_of
 from weatherglass.logs.catalogue import EVERYONE, Catalogue
-from weatherglass.logs.head import Head, part_of
-from weatherglass.logs.parse import parse_event
-from weatherglass.logs.query import LABELS, Query, Row, make_query, parse_cursor
-from weatherglass.logs.records import Record, name_of, pack, unpack
-from weatherglass.logs.search import Page, View
+from weatherglass.logs.documents import Document, check_document
+from weatherglass.logs.frame import one_array
+from weatherglass.logs.head import SEQUENCE_BITS, SETTLE_EVENTS, Head, Part
+from weatherglass.logs.reader import Reader
+from weatherglass.logs.records import Given, Record, name_of, pack, unpack
 from weatherglass.logs.shelf import DAY_NS, Shelf
+from weatherglass.logs.taking import Taker, Write, joined
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 MAX_TEXT = 4 << 20  # characters of one event
-MAX_EVENTS = 1 << 16  # of one record: the low bits of a sequence number
+MAX_EVENTS = 1 << SEQUENCE_BITS  # of one record: the low bits of a sequence number
 MAX_LABELS = 32
-MAX_PAGE = 10_000
 _DROP_EVERY_S = 60
 _REMEMBERED = 4096  # writes that a repetition is told by
 _log = logging.getLogger(__name__)
@@ -68,7 +73,7 @@ class _Counts:
     told_errors: Counter[str] = field(default_factory=Counter)
 
 
-class Logs:
+class Logs(Reader):
     """Events of every tenant. Any thread may write and search; one thread of its own seals and drops.
 
     The catalogue's tables are there already (`catalogue.ROOM`). `limits` gives a tenant's bytes a day (0: none).
@@ -97,6 +102,7 @@ class Logs:
         self._recent: OrderedDict[tuple[str, str], int] = OrderedDict()
         self._counts = _Counts()
         self._dropped_at = 0.0
+        self._followers: tuple[Callable[[str, pa.Table], None], ...] = ()
         self._wake, self._stopping = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
         with _plainly("logs cannot be opened", str(folder)):
@@ -175,13 +181,21 @@ class Logs:
         Raises LimitExceeded, Invalid, TooLarge (nothing is stored), Unavailable (try again; at worst a part of
         more than 65,536 events is stored already, and is told by the repetition).
         """
-        sound = _sound(events)
+        return self._write_all(tenant, _sound(events))
+
+    def write_documents(self, tenant: str, documents: Sequence[Document]) -> int:
+        """The same for events with fields of their own. Raises as `write_raw`."""
+        for document in documents:
+            check_document(document)
+        return self._write_all(tenant, _sound(documents))
+
+    def _write_all(self, tenant: str, sound: Sequence[Given]) -> int:
         return sum(
             self._write(tenant, sound[begin : begin + MAX_EVENTS])
             for begin in range(0, len(sound), MAX_EVENTS)
         )
 
-    def _write(self, tenant: str, events: Sequence[RawEvent]) -> int:
+    def _write(self, tenant: str, events: Sequence[Given]) -> int:
         record, data = pack(tenant, self._clock.now_ns(), events)
         mine, day = (tenant, record.digest), (tenant, record.at_ns // DAY_NS)
         with self._lock:
@@ -220,26 +234,43 @@ class Logs:
         self._days[day] = taken + size
 
     def _publish(self, offset: int, record: Record, *, fresh: bool = False) -> None:
-        rows: list[Row] = []
-        plain = 0
-        for index, raw in enumerate(record.events):
-            event = parse_event(raw)
-            plain += event.fields["format"] == "plain"
-            rows.append((event.time_ns, offset << 16 | index, event))
-        part = part_of(offset, record.at_ns, record.size, rows)
         with self._lock:
-            head = self._heads.setdefault(record.tenant, Head())
-            head.add(part)
+            head = self._heads.get(record.tenant)
+            if head is None:
+                head = self._heads[record.tenant] = Head(Taker())
+            head.add(
+                Part(offset, record.at_ns, record.size, len(record.events)),
+                Write(offset << SEQUENCE_BITS, record.events),
+            )
             day = record.tenant, record.at_ns // DAY_NS
             self._days[day] = self._days.get(day, 0) + record.size
-            self._counts.plain += plain
             if fresh:
                 self._remember(record.tenant, record.digest, len(record.events))
                 self._counts.bytes_in += record.size
-                self._counts.told[record.tenant] += len(rows)
-                self._counts.told_errors[record.tenant] += len(part.errors)
             if self._is_due(head, record.at_ns):
                 self._wake.set()
+            enough = head.waiting_events >= SETTLE_EVENTS
+        if enough and fresh:
+            self._settle(record.tenant, head)
+
+    def _settle(self, tenant: str, head: Head) -> None:
+        """Parse what waits in a head, and tell of it."""
+
+        def told(table: pa.Table) -> None:
+            levels = levels_of(table)
+            formats = (
+                one_array(table.column("format")).value_counts().to_pylist()
+                if "format" in table.column_names
+                else []
+            )
+            with self._lock:
+                self._counts.told[tenant] += len(table)
+                self._counts.told_errors[tenant] += sum(levels.get(level, 0) for level in ERRORS)
+                self._counts.plain += sum(one["counts"] for one in formats if one["values"] == "plain")
+            for follower in list(self._followers):
+                follower(tenant, table)
+
+        head.settle(self._lock, told)
 
     def _remember(self, tenant: str, digest: str, count: int) -> None:
         self._recent[tenant, digest] = count
@@ -248,11 +279,24 @@ class Logs:
 
     def _tell(self) -> None:
         with self._lock:
+            waiting = [(tenant, head) for tenant, head in self._heads.items() if head.waiting]
+        for tenant, head in waiting:
+            self._settle(tenant, head)
+        with self._lock:
             told, errors = self._counts.told, self._counts.told_errors
             self._counts.told, self._counts.told_errors = Counter(), Counter()
         if self._bus:
             for tenant, events in told.items():
                 self._bus.publish("log", {"tenant": tenant, "events": events, "errors": errors[tenant]})
+
+    def follow(self, follower: Callable[[str, pa.Table], None]) -> Callable[[], None]:
+        """Have `follower(tenant, table)` called with what is new, in whatever thread found it; ended by what is given back."""
+        self._followers = (*self._followers, follower)
+
+        def end() -> None:
+            self._followers = tuple(one for one in self._followers if one is not follower)
+
+        return end
 
     # --- sealing and dropping ----------------------------------------------------------------------------
 
@@ -262,26 +306,29 @@ class Logs:
             with self._lock:
                 barrier = min(self._writing.values(), default=self._journal.next)
                 head = self._heads.get(tenant)
-                parts = head.before(barrier) if head else []
+                parts = [part for part in head.parts if part.offset < barrier] if head else []
                 others = [
                     one.first for of, one in self._heads.items() if of != tenant and one.first is not None
                 ]
-            if not parts:
+            if not parts or head is None:
                 return 0
             keep = min([barrier, *others])
-            rows = sorted((row for part in parts for row in part.rows), key=lambda row: row[:2])
+            self._settle(tenant, head)
+            with self._lock:
+                tables = head.tables_before(barrier)
+            table = joined(tables)
             with _plainly("a block of logs cannot be written", str(self._folder)):
-                block = self._shelf.write(tenant, rows, sum(part.size for part in parts))
+                block = self._shelf.write(tenant, table, sum(part.size for part in parts))
             days: Counter[int] = Counter()
             for part in parts:
                 days[part.at_ns // DAY_NS] += part.size
             self._catalogue.sealed(block, barrier, keep, days)
             with self._lock:
                 self._shelf.add(block)
-                self._heads[tenant].drop(barrier)
+                head.drop(barrier)
                 self._counts.failure = ""
             self._journal.trim(self._behind(keep))
-            return len(rows)
+            return len(table)
 
     def _behind(self, keep: int) -> int:
         """Where the log may begin when blocks hold all below `keep`: a segment earlier, so that a server that was
@@ -315,73 +362,16 @@ class Logs:
 
     # --- reading -----------------------------------------------------------------------------------------
 
-    def search(
-        self,
-        tenant: str,
-        *,
-        start_ns: int,
-        end_ns: int,
-        words: str = "",
-        entity: str = "",
-        level: str = "",
-        fields: Mapping[str, str] | None = None,
-        limit: int = 100,
-        before: str = "",
-    ) -> Page:
-        """The newest events of start_ns ≤ time < end_ns that have all `words`; `before` goes on from a page's `next`.
+    def view(self, tenant: str) -> View:
+        head = self._heads.get(tenant)
+        if head is not None:
+            self._settle(tenant, head)
+        with self._lock:
+            frames = [frame for _, frame in head.frames] if head else []
+            return View(frames, self._shelf.of(tenant), self._shelf.opened)
 
-        `level` is `ERROR`, `ERROR,CRITICAL` or `WARNING+`; `fields` may have labels, `logger` and the parsers'
-        fields, values ending in `*` for a beginning. Raises Invalid, Corrupt.
-        """
-        query = make_query(
-            start_ns=start_ns,
-            end_ns=end_ns,
-            words=words,
-            entity=entity,
-            level=level,
-            fields=fields,
-            before=before,
-        )
-        return search.page(self._view(tenant), query, max(1, min(limit, MAX_PAGE)))
-
-    def surrounding(self, tenant: str, cursor: str, n: int = 20) -> Page:
-        """The event at a cursor with `n` before and after it from the same source, newest first. Raises NotFound."""
-        return search.around(self._view(tenant), parse_cursor(cursor), max(0, min(n, MAX_PAGE)))
-
-    def histogram(
-        self,
-        tenant: str,
-        *,
-        start_ns: int,
-        end_ns: int,
-        words: str = "",
-        entity: str = "",
-        level: str = "",
-        fields: Mapping[str, str] | None = None,
-        buckets: int = 60,
-    ) -> list[tuple[int, dict[str, int]]]:
-        """(start_ns, events by level) in even buckets, empty ones too; filters as in `search`."""
-        query = make_query(
-            start_ns=start_ns, end_ns=end_ns, words=words, entity=entity, level=level, fields=fields
-        )
-        return search.histogram(self._view(tenant), query, buckets)
-
-    def error_counts(
-        self,
-        tenant: str,
-        start_ns: int,
-        end_ns: int,
-        by: str = "service",
-        *,
-        labels: Mapping[str, str] | None = None,
-    ) -> dict[str, int]:
-        """Label value → events of level ERROR or CRITICAL, of those with `labels`. `by` is a label of the house."""
-        if by not in LABELS:
-            raise Invalid(
-                f"events cannot be counted by {by!r}", where="by", mend=f"one of {', '.join(LABELS)}"
-            )
-        query = Query(start_ns, end_ns, levels=search.ERRORS, labels=tuple((labels or {}).items()))
-        return search.error_counts(self._view(tenant, errors=True), query, by)
+    def now_ns(self) -> int:
+        return self._clock.now_ns()
 
     def stats(self) -> dict[str, int | str]:
         """What the store holds and has done since it was opened, over all tenants."""
@@ -405,11 +395,6 @@ class Logs:
                 "failure": counts.failure,
             }
 
-    def _view(self, tenant: str, *, errors: bool = False) -> View:
-        with self._lock:
-            head = self._heads.get(tenant, Head())
-            return View(head.errors() if errors else head.rows(), self._shelf.of(tenant), self._shelf.opened)
-
 
 @contextlib.contextmanager
 def _plainly(what: str, where: str) -> Iterator[None]:
@@ -423,10 +408,10 @@ def _plainly(what: str, where: str) -> Iterator[None]:
         ) from error
 
 
-def _sound(events: Sequence[RawEvent]) -> Sequence[RawEvent]:
+def _sound(events: Sequence[Given]) -> Sequence[Given]:
     """The events with their labels in order. Raises Invalid, TooLarge."""
     known: dict[Labels, Labels] = {}
-    sound = []
+    sound: list[Given] = []
     for event in events:
         if not 0 < event.seen_ns < 1 << 62:
             raise Invalid(f"{event.seen_ns} is no time in nanoseconds since the epoch", where="seen_ns")
@@ -435,7 +420,7 @@ def _sound(events: Sequence[RawEvent]) -> Sequence[RawEvent]:
         labels = known.get(event.labels)
         if labels is None:
             labels = known[event.labels] = _sound_labels(event.labels)
-        sound.append(event if labels == event.labels else RawEvent(event.seen_ns, labels, event.text))
+        sound.append(event if labels == event.labels else replace(event, labels=labels))
     return sound
 
 
