@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
+import traceback
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weatherglass.logs.framing import Framer
+from weatherglass.logs.framing import Framer, Joiner, join
 
 CASES = sorted((Path(__file__).parent / "cases" / "framing").glob("*.txt"))
 SEPARATOR = "----\n"
@@ -110,6 +112,66 @@ def test_the_agent_may_import_it() -> None:
     code = (
         "import sys, weatherglass.logs.framing;"
         "heavy = {'numpy', 'pyarrow', 'sqlalchemy', 'yaml'} & set(sys.modules); assert not heavy, heavy;"
-        "ours = [m for m in sys.modules if m.startswith('weatherglass.')]; assert len(ours) <= 2, ours"
+        "ours = [m for m in sys.modules if m.startswith('weatherglass.')]; assert len(ours) <= 3, ours"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
+
+
+def test_an_exception_group_is_whole_and_takes_no_more() -> None:
+    try:
+        raise ExceptionGroup("many", [ValueError("one"), TypeError("two")])
+    except ExceptionGroup:
+        told = traceback.format_exc()
+    for before in ("a line\n", told, "Traceback (most recent call last):\n  File 'a'\nKeyError: 1\n"):
+        assert frame(before + told + "next\n") == [before, told, "next\n"]
+    assert frame(f"{HEAD}\n{told}") == [f"{HEAD}\n{told}"]
+
+
+# --- lines of many sources, as protocols carry them ------------------------------------------------------
+
+TRACE = [
+    HEAD,
+    HEAD[:-4].partition(" [None")[0] + " Traceback (most recent call last):",
+    HEAD.partition(" [None")[0] + " ",
+]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), LINES.map(lambda line: line.replace("\n", " "))), max_size=40)
+)
+def test_lines_of_many_sources_are_joined_as_if_each_came_alone(rows: list[tuple[str, str]]) -> None:
+    joined = join((key, line, at) for at, (key, line) in enumerate(rows))
+    for key in "abc":
+        alone = frame("".join(line + "\n" for own, line in rows if own == key))
+        assert [event.text for own, event in joined if own == key] == alone
+    begins = [event.seen_ns for _, event in joined]
+    assert begins == sorted(begins)
+
+
+def test_a_source_that_is_quiet_is_given_out_and_forgotten() -> None:
+    joiner = Joiner(most=2)
+    assert joiner.feed("a", HEAD, 1) == []
+    assert joiner.feed("b", TRACE[0], 2) == []
+    assert joiner.feed("b", TRACE[1], 3) == []
+    assert [key for key, _ in joiner.feed("c", "x", 4)] == ["a"]
+    assert joiner.flush(5, 1.0) == []
+    assert [(key, event.text.count("\n")) for key, event in joiner.flush(2_000_000_000, 1.0)] == [
+        ("b", 2),
+        ("c", 1),
+    ]
+    assert joiner.flush(3_000_000_000, 0) == []
+
+
+@pytest.mark.parametrize("piece", ["a", " ", "1 ", "[", "a.", "- ", "A ", "1.", '"', "\t", "0:"])
+def test_a_long_line_takes_no_longer_than_its_length(piece: str) -> None:
+    for head in (
+        "",
+        "2026-11-22 10:01:02.123 77 ERROR nova.api [",
+        "<34>Nov 22 10:01:02 ",
+        "[",
+        "1.1.1.1 ",
+        "E",
+    ):
+        begin = time.process_time()
+        frame(head + piece * ((1 << 20) // len(piece)), limit=2 << 20)
+        assert time.process_time() - begin < 0.2, (head, piece)

@@ -1,13 +1,14 @@
 """Where an event begins and ends: text as it is read from a file or a pipe → whole events.
 
-Here: what a line looks like (`Line`), what an event under way still takes (`JOINS`), and the machine that
-walks the two tables. Not here: reading files, what an event means (`parse`), anything heavy: the agent
-imports this module, so it stays on the standard library.
+Here: what an event under way still takes (`JOINS`), and the machine that walks that table and `STARTS`. What a
+line looks like is told by `lines`. Not here: reading files, what an event means (`parse`), anything heavy: the
+agent imports this module, so it stays on the standard library.
 
 Theory of operation. Text is cut into pieces at line ends (and at the size bound). Every piece has a class by
-its looks alone, with one exception: a line with oslo.log's exception prefix is SAME when timestamp, process
-and logger equal those of the event under way. That, and no bracket, is the one rule that holds for real
-tracebacks; "starts with a timestamp" keeps one in seven whole. `JOINS[state][class]` says that the piece
+its looks alone, with one exception: a line whose prefix is that of the event under way is SAME. oslo.log writes
+timestamp, process and logger before each line of an exception, RabbitMQ time, level and process before each line
+of anything. That, and no bracket, is the one rule that holds for real tracebacks; "starts with a timestamp" keeps
+one in seven whole. `JOINS[state][class]` says that the piece
 goes on with the event, and the next state; whatever is not in that table begins a new event, in the state
 `STARTS[class]`. No piece is looked ahead for, changed, dropped or moved: the events, put together again,
 are the text that came in, however it was cut on its way.
@@ -15,9 +16,11 @@ are the text that came in, however it was cut on its way.
 
 from __future__ import annotations
 
-import re
+from collections.abc import Hashable, Iterable
 from enum import Enum, auto
 from typing import Final, NamedTuple
+
+from weatherglass.logs.lines import Line, classify
 
 EVENT_LIMIT: Final = 256 * 1024
 """Characters; what is longer is cut there and both parts say so."""
@@ -29,24 +32,6 @@ class RawText(NamedTuple):
     text: str
     seen_ns: int  # when its first piece came
     cut: bool = False
-
-
-class Line(Enum):
-    """What a line looks like."""
-
-    OSLO = auto()  # oslo.log's head: timestamp, process, level, logger, [context]
-    PREFIXED = auto()  # oslo.log's exception prefix: ERROR and no context
-    SAME = auto()  # … with timestamp, process and logger of the event under way
-    STAMP = auto()  # another head after which raw lines go on: Python logging, MariaDB, ISO times
-    SYSLOG = auto()
-    ALONE = auto()  # an access line, a JSON object: nothing follows it
-    INTRO = auto()  # "Exception in thread …": a traceback follows
-    TRACE = auto()  # "Traceback (most recent call last):"
-    CHAIN = auto()  # "During handling of the above exception, …"
-    TAIL = auto()  # what SQLAlchemy writes under its exceptions
-    INDENT = auto()
-    BLANK = auto()
-    RAW = auto()  # none of these
 
 
 class State(Enum):
@@ -62,26 +47,46 @@ class State(Enum):
     FRAMES = auto()  # a bare traceback: its frames
     ENDED = auto()  # … its exception was read
     CHAINED = auto()  # … and another is announced
+    OBJECT = auto()  # JSON that is printed over several lines
+    JOURNAL = auto()  # an entry of the journal's export
 
 
 def _all(state: State, *lines: Line) -> dict[Line, State]:
     return dict.fromkeys(lines, state)
 
 
-_UNSTAMPED = (Line.INTRO, Line.TRACE, Line.CHAIN, Line.TAIL, Line.INDENT, Line.BLANK, Line.RAW)
+_UNSTAMPED = (
+    *(
+        Line.INTRO,
+        Line.TRACE,
+        Line.GROUP,
+        Line.CHAIN,
+        Line.TAIL,
+        Line.CAUSE,
+        Line.FILE,
+        Line.INDENT,
+        Line.BLANK,
+    ),
+    *(Line.RAW, Line.OPEN, Line.CLOSE),
+)
 
 JOINS: Final[dict[State, dict[Line, State]]] = {
     State.IDLE: {},
-    State.OSLO: _all(State.OSLO, *_UNSTAMPED) | {Line.SAME: State.TRACED},
-    State.TRACED: _all(State.TRACED, Line.SAME, Line.INDENT, Line.BLANK),
-    State.STAMPED: _all(State.STAMPED, *_UNSTAMPED),
-    State.SINGLE: _all(State.SINGLE, Line.INDENT, Line.BLANK),
+    State.OSLO: _all(State.OSLO, *_UNSTAMPED, Line.DATA) | {Line.SAME: State.TRACED},
+    State.TRACED: _all(State.TRACED, Line.SAME, Line.INDENT, Line.FILE, Line.BLANK),
+    State.STAMPED: _all(State.STAMPED, *_UNSTAMPED, Line.SAME),
+    State.SINGLE: _all(State.SINGLE, Line.INDENT, Line.CAUSE, Line.BLANK),
     State.ALONE: _all(State.ALONE, Line.BLANK),
-    State.INTRO: _all(State.INTRO, Line.INDENT, Line.BLANK) | {Line.TRACE: State.FRAMES},
-    State.FRAMES: _all(State.FRAMES, Line.INDENT, Line.BLANK)
+    State.INTRO: _all(State.INTRO, Line.INDENT, Line.FILE, Line.CAUSE, Line.BLANK)
+    | {Line.TRACE: State.FRAMES, Line.GROUP: State.INTRO},
+    State.FRAMES: _all(State.FRAMES, Line.INDENT, Line.FILE, Line.CAUSE, Line.BLANK)
     | _all(State.ENDED, Line.RAW, Line.TAIL, Line.INTRO),
-    State.ENDED: _all(State.ENDED, Line.BLANK, Line.TAIL, Line.INDENT) | {Line.CHAIN: State.CHAINED},
+    State.ENDED: _all(State.ENDED, Line.BLANK, Line.TAIL, Line.INDENT, Line.CAUSE)
+    | {Line.CHAIN: State.CHAINED},
     State.CHAINED: _all(State.CHAINED, Line.BLANK) | {Line.TRACE: State.FRAMES},
+    State.OBJECT: _all(State.OBJECT, Line.INDENT, Line.FILE, Line.BLANK) | {Line.CLOSE: State.ALONE},
+    # Its values may hold anything, blank lines too; only the next entry's first line ends it.
+    State.JOURNAL: _all(State.JOURNAL, *(line for line in Line if line is not Line.JOURNAL)),
 }
 
 STARTS: Final[dict[Line, State]] = {
@@ -91,10 +96,17 @@ STARTS: Final[dict[Line, State]] = {
     Line.STAMP: State.STAMPED,
     Line.SYSLOG: State.SINGLE,
     Line.ALONE: State.ALONE,
+    Line.DATA: State.ALONE,
     Line.INTRO: State.INTRO,
     Line.TRACE: State.FRAMES,
+    Line.GROUP: State.SINGLE,
     Line.CHAIN: State.SINGLE,
     Line.TAIL: State.SINGLE,
+    Line.CAUSE: State.SINGLE,
+    Line.FILE: State.FRAMES,  # a SyntaxError's, which has no "Traceback" before it
+    Line.OPEN: State.OBJECT,
+    Line.CLOSE: State.SINGLE,
+    Line.JOURNAL: State.JOURNAL,
     Line.INDENT: State.SINGLE,
     Line.BLANK: State.SINGLE,
     Line.RAW: State.SINGLE,
@@ -110,72 +122,6 @@ KINDS: Final[dict[str, dict[Line, State]]] = {
     "plain": STARTS | {Line.STAMP: State.SINGLE, Line.OSLO: State.SINGLE},
 }
 """What a source is said to be → how its events begin. What it is not said to be, it is still recognised as."""
-
-_OSLO = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} \d+) ([A-Z]+) (\S+)(?: |$)")
-# A context always is `-` or has a request id; an exception's own text may well begin with another bracket,
-# `[SQL: …]` or `[instance: …]`.
-_CONTEXT = re.compile(r"\[(?:-|(?:[^\] ]* )?req-[^\]]*)\]")
-_EXCEPTION_LEVELS = frozenset(("ERROR", "CRITICAL", "TRACE"))
-_STAMP = re.compile(r"\d{4}-\d\d-\d\d[ T] ?\d{1,2}:\d\d:\d\d|\d{6} +\d{1,2}:\d\d:\d\d |\d{4}/\d\d/\d\d \d\d:")
-_ACCESS = re.compile(
-    r"[0-9a-fA-F.:]{3,45} \S+ \S+ \[\d\d/\w{3}/\d{4}[: ]|\S+ \S+ \S+ \[\d\d/\w{3}/\d{4}:\d\d:"
-)
-_LEVEL = re.compile(r"(?:DEBUG|INFO|WARN|WARNING|ERROR|CRITICAL)(?::[\w.]+:| +\[)")
-_APACHE = re.compile(r"\[(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) \w{3} +\d")
-_SYSLOG = re.compile(
-    r"(?:<\d{1,3}>)?(?:(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ \d]\d \d\d:\d\d:\d\d |1 \d{4}-)"
-)
-_WORDS: Final = (
-    ("Traceback (most recent call last):", Line.TRACE),
-    ("During handling of the above exception, another exception", Line.CHAIN),
-    ("The above exception was the direct cause of the following", Line.CHAIN),
-    ("[SQL: ", Line.TAIL),
-    ("[parameters: ", Line.TAIL),
-    ("(Background on this error at: ", Line.TAIL),
-    ("Exception in ", Line.INTRO),
-    ("Exception ignored in", Line.INTRO),
-    ("Unhandled exception", Line.INTRO),
-    ("[pid: ", Line.ALONE),
-    ("[uWSGI] ", Line.ALONE),
-    ("*** ", Line.ALONE),
-    ('{"', Line.ALONE),
-)
-_FIRST_OF_WORDS = frozenset(word[0] for word, _ in _WORDS)
-_LETTERS_OF_LEVELS = frozenset("DIWEC")
-
-
-def classify(line: str, key: tuple[str, str] | None = None) -> tuple[Line, tuple[str, str] | None]:
-    """The class of a line, and (timestamp and process, logger) where it is oslo.log's.
-
-    `key` is that of the event under way: it tells SAME from PREFIXED.
-    """
-    first = line[:1]
-    if first.isdigit():
-        oslo = _OSLO.match(line)
-        if oslo:
-            own = (oslo[1], oslo[3])
-            if oslo[2] not in _EXCEPTION_LEVELS or _CONTEXT.match(line, oslo.end()):
-                return Line.OSLO, own
-            return (Line.SAME if own == key else Line.PREFIXED), own
-        if _STAMP.match(line):
-            return Line.STAMP, None
-    if first in (" ", "\t"):
-        return (Line.INDENT if line.strip() else Line.BLANK), None
-    if first in ("\n", "\r", ""):
-        return Line.BLANK, None
-    if first in _FIRST_OF_WORDS:
-        for word, kind in _WORDS:
-            if line.startswith(word):
-                return kind, None
-    if first in _LETTERS_OF_LEVELS and _LEVEL.match(line):
-        return Line.STAMP, None
-    if first == "[" and _APACHE.match(line):
-        return Line.STAMP, None
-    if _SYSLOG.match(line):
-        return Line.SYSLOG, None
-    if _ACCESS.match(line):
-        return Line.ALONE, None
-    return Line.RAW, None
 
 
 class Framer:
@@ -264,3 +210,62 @@ class Framer:
     def _give(self, out: list[RawText], *, cut: bool = False) -> None:
         out.append(RawText("".join(self._held), self._held_ns, cut or self._held_cut))
         self._held, self._held_size, self._held_cut = [], 0, False
+
+
+class Joiner:
+    """The same for many sources whose lines come one by one and whole, as protocols carry them: a Framer each.
+
+    `key` says whose line it is. Bounded: of more than `most` sources the one that was quiet the longest is given
+    out and forgotten.
+    """
+
+    def __init__(self, kind: str = "auto", *, limit: int = EVENT_LIMIT, most: int = 4096) -> None:
+        self._kind, self._limit, self._most = kind, limit, most
+        self._framers: dict[Hashable, Framer] = {}
+
+    def feed(self, key: Hashable, line: str, seen_ns: int) -> list[tuple[Hashable, RawText]]:
+        """The events that the line completes. A line end is added where it has none."""
+        out: list[tuple[Hashable, RawText]] = []
+        framer = self._framers.pop(key, None)
+        if framer is None:
+            framer = Framer(self._kind, limit=self._limit)
+            if len(self._framers) >= self._most:
+                oldest = next(iter(self._framers))
+                out += [(oldest, event) for event in self._framers.pop(oldest).flush(seen_ns, 0)]
+        self._framers[key] = framer
+        out += [(key, event) for event in framer.feed(line if line.endswith("\n") else line + "\n", seen_ns)]
+        return out
+
+    def flush(self, now_ns: int, idle_s: float = 1.0) -> list[tuple[Hashable, RawText]]:
+        """What is held of sources that were quiet for `idle_s`; with 0, of all."""
+        out: list[tuple[Hashable, RawText]] = []
+        for key, framer in list(self._framers.items()):
+            out += [(key, event) for event in framer.flush(now_ns, idle_s)]
+            if not framer.pending:
+                del self._framers[key]
+        return out
+
+
+def join(lines: Iterable[tuple[Hashable, str, int]], kind: str = "auto") -> list[tuple[Hashable, RawText]]:
+    """A request's lines (key, text, seen_ns) as whole events, each where its first line stood. Nothing is held back."""
+    whole: dict[tuple[Hashable, int], RawText] = {}
+    order: list[tuple[Hashable, int]] = []
+    joiner = Joiner(kind)
+    begun: dict[Hashable, int] = {}
+    given: dict[Hashable, int] = {}
+
+    def take(events: Iterable[tuple[Hashable, RawText]]) -> None:
+        for key, event in events:
+            whole[key, given.get(key, 0)] = event
+            given[key] = given.get(key, 0) + 1
+
+    for key, text, seen_ns in lines:
+        if begun.get(key, 0) == given.get(key, 0):
+            order.append((key, begun.get(key, 0)))
+            begun[key] = begun.get(key, 0) + 1
+        take(joiner.feed(key, text, seen_ns))
+        while begun.get(key, 0) <= given.get(key, 0):  # it ended one, and is the first of the next
+            order.append((key, begun[key]))
+            begun[key] += 1
+    take(joiner.flush(0, 0))
+    return [(place[0], whole[place]) for place in order if place in whole]

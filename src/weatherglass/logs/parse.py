@@ -12,12 +12,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 from weatherglass.engine.protocols import Event, RawEvent
 from weatherglass.logs.formats import read_text
-from weatherglass.logs.formats.oslo import Quick
+from weatherglass.logs.formats.oslo import Quick, Row
 from weatherglass.logs.reading import FIELDS, Reading, Value
 
 _LAST_NS: Final = 1 << 62
@@ -65,31 +66,22 @@ class Parser:
     def parse(self, events: Sequence[RawEvent]) -> Parsed:
         """The events of framed texts."""
         texts = [event.text for event in events]
-        times: list[int] = []
-        levels: list[str] = []
-        loggers: list[str] = []
-        messages: list[str] = []
-        formats: list[str] = []
-        fields: list[Mapping[str, Value] | None] = []
-        quick = self._quick
-        add = (times.append, levels.append, loggers.append, messages.append, formats.append, fields.append)
-        add_time, add_level, add_logger, add_message, add_format, add_fields = add
-        for number, text in enumerate(texts):
-            found = quick(text)
-            if found is not None:
-                at, level, logger, message, own = found
-                form = "oslo"
-            else:
-                at, level, logger, message, form, own = read_text(text, events[number].seen_ns)
-                if not 0 < at < _LAST_NS:
-                    at = events[number].seen_ns
-            add_time(at)
-            add_level(level)
-            add_logger(logger)
-            add_message(message)
-            add_format(form)
-            add_fields(own or None)
-        return Parsed(times, levels, loggers, messages, formats, fields, texts)
+        rows = list(map(self._quick, texts))
+        number = 0
+        with suppress(ValueError):  # no more of them
+            while True:
+                number = rows.index(None, number)
+                rows[number] = self._read(events[number])
+        if not rows:
+            return Parsed([], [], [], [], [], [], [])
+        times, levels, loggers, messages, formats, fields = zip(*cast("list[Row]", rows), strict=True)
+        return Parsed(
+            list(times), list(levels), list(loggers), list(messages), list(formats), list(fields), texts
+        )
+
+    def _read(self, event: RawEvent) -> Row:
+        at, level, logger, message, form, fields = read_text(event.text, event.seen_ns)
+        return at if 0 < at < _LAST_NS else event.seen_ns, level, logger, message, form, fields or None
 
 
 def parse_batch(events: Sequence[RawEvent]) -> Parsed:

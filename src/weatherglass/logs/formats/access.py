@@ -46,8 +46,39 @@ def status_level(status: int) -> str:
     return "ERROR" if status >= 500 else "INFO"
 
 
+_KNOWN_METHODS: Final = {
+    f'"{one}': one for one in ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
+}
+_KNOWN_PROTOCOLS: Final = {f'{one}"': one for one in ("HTTP/1.0", "HTTP/1.1", "HTTP/2")}
+_KNOWN_STATUS: Final = {str(number): number for number in range(100, 600)}
+_SECONDS = re.compile(r"\d{1,9}\.\d{1,9}", re.ASCII).fullmatch
+_REMOTE = re.compile(r"[0-9a-fA-F.:]{3,45}", re.ASCII).fullmatch
+
+
 def request_fields(message: str) -> dict[str, Value]:
     """The fields of OpenStack's request lines: nova's, neutron's, placement's `ADDRESS "GET …" status: … len: … time: …`."""
+    words = message.split(" ", 10)
+    # nova's form of it by words, twice as fast as the expression below, which reads all forms alike.
+    if len(words) == 10 and words[4] == "status:" and words[6] == "len:" and words[8] == "time:":
+        size, path = words[7], words[2]
+        method, protocol, status_ = (
+            _KNOWN_METHODS.get(words[1]),
+            _KNOWN_PROTOCOLS.get(words[3]),
+            _KNOWN_STATUS.get(words[5]),
+        )
+        if (
+            method and protocol and status_ and path.isascii() and path.isprintable() and path
+            and len(size) < 16 and size.isascii() and size.isdigit() and _SECONDS(words[9]) and _REMOTE(words[0])
+        ):  # fmt: skip
+            return {
+                "method": method,
+                "path": path,
+                "status": status_,
+                "bytes": int(size),
+                "remote": words[0],
+                "protocol": protocol,
+                "duration": float(words[9]),
+            }
     found = _OPENSTACK.match(message)
     if found is None:
         return {}

@@ -75,7 +75,45 @@ _BASIC = re.compile(
     re.ASCII,
 )
 _NOT_NAMES: Final = frozenset(
-    ["failed", "failure", "error", "errors", "warning", "exception", "cannot", "unable", "timeout", "note", "caused", "http", "https", "reason", "usage", "using", "found", "result", "total", "could", "see", "got", "unknown", "invalid", "missing", "is", "was", "to", "at", "in", "of", "the", "for", "with", "and", "on", "by"]
+    [
+        "failed",
+        "failure",
+        "error",
+        "errors",
+        "warning",
+        "exception",
+        "cannot",
+        "unable",
+        "timeout",
+        "note",
+        "caused",
+        "http",
+        "https",
+        "reason",
+        "usage",
+        "using",
+        "found",
+        "result",
+        "total",
+        "could",
+        "see",
+        "got",
+        "unknown",
+        "invalid",
+        "missing",
+        "is",
+        "was",
+        "to",
+        "at",
+        "in",
+        "of",
+        "the",
+        "for",
+        "with",
+        "and",
+        "on",
+        "by",
+    ]
 )
 _BARE = re.compile(r"\d{1,20}", re.ASCII)
 _MOST_TOKENS: Final = 9
@@ -344,10 +382,8 @@ def _is_name(name: str, *, strict: bool) -> bool:
         return True
     return (
         name.islower()
-        or (any(one.isupper() for one in name[1:])
-        and not name.isupper())
-        or (name.isupper()
-        and len(name) > 1)
+        or (any(one.isupper() for one in name[1:]) and not name.isupper())
+        or (name.isupper() and len(name) > 1)
     )
 
 

@@ -201,6 +201,10 @@ _MILLIS: Final = {f".{number:03} ": number * MS_NS for number in range(1000)}
 _MOST = 16_384  # entries of a table before it begins anew
 
 
+Row = tuple[int, str, str, str, str, Mapping[str, Value] | None]
+"""A `Reading` as it is in a column: time_ns, level, logger, message, format, fields or None."""
+
+
 class Quick:
     """Reads common lines by slices; remembers seconds, processes and contexts, which come again and again.
 
@@ -212,8 +216,8 @@ class Quick:
         self._loggers: set[str] = set()
         self._fields: dict[tuple[str, str, str], dict[str, Value]] = {}
 
-    def __call__(self, text: str) -> tuple[int, str, str, str, Mapping[str, Value]] | None:
-        """(time_ns, level, logger, message, fields) of a line, or None: then `oslo` has to be asked."""
+    def __call__(self, text: str) -> Row | None:
+        """The reading of a line, or None: then the table of formats has to be asked."""
         millis = _MILLIS.get(text[19:24])
         if millis is None:
             return None
@@ -255,9 +259,9 @@ class Quick:
             place = place_of(message)
             if place:
                 message, fields = message[: place[0]], {**fields, **place[1]}
-        return second + millis, level, logger, message, fields
+        return second + millis, level, logger, message, "oslo", fields
 
-    def _meet(self, text: str, logger: str) -> tuple[int, str, str, str, Mapping[str, Value]] | None:
+    def _meet(self, text: str, logger: str) -> Row | None:
         """The first line of a logger: whether it is one, then the same again."""
         if _LOGGER.fullmatch(logger) is None:
             return None

@@ -63,11 +63,11 @@ def _rfc3164(text: str, seen_ns: int) -> Reading | None:
     when = stamp(head["stamp"], 0, seen_ns)
     if when is None:
         return None
-    if head["program"] is None and (
-        head["stamp"][0].isdigit() or (not head["pri"] and text[head.end() : head.end() + 1] in "[{(-|")
-    ):
-        # An ISO time and words are too little to take the first word for a host.
-        if not (head["stamp"][0].isalpha() and text.startswith("--- last message", head.end())):
+    # An ISO time and words, or what begins like another header, are too little to take the first word for a host.
+    if head["program"] is None and not text.startswith("--- last message", head.end()):
+        if head["stamp"][0].isdigit():
+            return None
+        if not head["pri"] and text[head.end() : head.end() + 1] in "[{(-|":
             return None
     fields: dict[str, Value] = {"host": intern(host)} if host else {}
     level = _priority(head["pri"], fields)
