@@ -105,6 +105,7 @@ PATHS: list[Path] = [
     Path("/v1/search/metric", {"POST": aggregates.search}),
     Path("/v1/aggregates", {"POST": aggregates.aggregates}),
     Path("/v1/aggregation/metric", {"GET": aggregates.across, "POST": aggregates.across_posted}),
+    Path("/v1/aggregation/resource/{type}/metric", {}),
     Path(
         "/v1/aggregation/resource/{type}/metric/{name}",
         {"POST": aggregates.across_resources},

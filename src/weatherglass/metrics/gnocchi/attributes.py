@@ -98,7 +98,7 @@ def _declaration(kind: str, *, changing: bool) -> dict[Any, Any]:
 
 def _type_schema(*, changing: bool) -> v.Schema:
     kinds = [_declaration(kind, changing=changing) for kind in KINDS]
-    return v.Schema({"name": str, v.Required("attributes", default={}): {str: v.Any(*kinds)}}, required=True)
+    return v.Schema({v.Required("name"): str, v.Required("attributes", default={}): {str: v.Any(*kinds)}})
 
 
 _NEW, _CHANGED = _type_schema(changing=False), _type_schema(changing=True)
@@ -229,7 +229,14 @@ METRIC = v.Schema(
         v.Optional("unit"): v.All(str, v.Length(max=31)),
     }
 )
-METRICS = v.Schema({str: _metric})
+_METRICS = v.Schema({str: _metric})
+
+
+def METRICS(value: Any) -> Any:
+    """Metrics by their names, each an id or what is wanted of it. Raises Bad for a name with a slash."""
+    if isinstance(value, dict) and any("/" in name and isinstance(one, dict) for name, one in value.items()):
+        raise Bad("'/' is not supported in metric name")
+    return _METRICS(value)
 
 
 def resource_schema(about: ResourceType, creator: str | None, now_ns: int, *, fresh: bool) -> dict[Any, Any]:

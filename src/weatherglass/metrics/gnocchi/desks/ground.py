@@ -9,7 +9,6 @@ from typing import Any, Protocol
 from weatherglass.base.time import Clock
 from weatherglass.engine.protocols import Written
 from weatherglass.engine.tables import Tables
-from weatherglass.kernels.wire import hash_of
 from weatherglass.metrics.gnocchi.model import Metric
 from weatherglass.metrics.gnocchi.rules import RULES
 from weatherglass.metrics.index import canonical_key
@@ -46,16 +45,14 @@ BARE = Settings(
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A metric as ingest needs it: its series' bytes in the store, and their hash."""
+    """A metric as ingest needs it: its series' bytes in the store."""
 
     metric: Metric
     key: bytes
-    hash: int
 
     @classmethod
     def of(cls, metric: Metric) -> Known:
-        key = canonical_key(metric.labels)
-        return cls(metric, key, hash_of(key))
+        return cls(metric, canonical_key(metric.labels))
 
 
 class Cache:

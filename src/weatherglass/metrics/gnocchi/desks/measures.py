@@ -181,7 +181,6 @@ class Measures:
         batch.raw = b"".join([one.key for one in targets])
         batch.sizes = np.array([len(one.key) for one in targets], np.int64)
         batch.starts = np.cumsum(batch.sizes) - batch.sizes
-        batch.hashes = np.array([one.hash for one in targets], np.uint64)
         batch.counts = np.array(columns.counts, np.uint32)
         batch.times, batch.values = columns.times_ms, columns.values
         batch.metadata = batch.histograms = 0

@@ -10,7 +10,7 @@ import numpy as np
 
 from weatherglass.engine.protocols import Written
 from weatherglass.kernels.labels import read_labels
-from weatherglass.kernels.wire import Batch, hash_of
+from weatherglass.kernels.wire import Batch
 from weatherglass.metrics import intake
 from weatherglass.metrics.gnocchi import influx, registry
 from weatherglass.metrics.gnocchi.attributes import ResourceType
@@ -161,7 +161,6 @@ class Writes:
         made.raw = b"".join(keys)
         made.sizes = np.array([len(key) for key in keys], np.int64)
         made.starts = np.cumsum(made.sizes) - made.sizes
-        made.hashes = np.array([hash_of(key) for key in keys], np.uint64)
         made.counts = batch.counts[list(places)]
         # series without samples have none to leave out, so times and values stay as they are
         made.times, made.values = batch.times, batch.values
