@@ -9,6 +9,7 @@ import time
 
 PROGRAMS: dict[str, tuple[str, ...]] = {
     "metrics_ingest": ("--hosts", "20", "--points", "2880", "--rounds", "4"),
+    "metrics_scale": (),
     "logs_store": ("--events", "40000", "--rounds", "3"),
     "server_start": ("--runs", "10"),
     "agent_rest": ("--seconds", "600"),
@@ -16,6 +17,7 @@ PROGRAMS: dict[str, tuple[str, ...]] = {
 }
 QUICK: dict[str, tuple[str, ...]] = {
     "metrics_ingest": ("--hosts", "5", "--points", "1440", "--rounds", "2"),
+    "metrics_scale": ("--series", "1000,10000", "--points", "120"),
     "logs_store": ("--events", "10000", "--rounds", "1"),
     "server_start": ("--runs", "3"),
     "agent_rest": ("--seconds", "60"),
