@@ -28,6 +28,8 @@ from weatherglass.gateway import (
     deploying,
     elastic,
     live,
+    loki,
+    otlp_logs,
     ours,
     prometheus,
     searching,
@@ -49,6 +51,8 @@ PROTOCOLS: list[Protocol] = [
     deploying.routes,
     searching.routes,
     elastic.routes,
+    loki.routes,
+    otlp_logs.routes,
 ]
 """One function a protocol: a context in, its routes out."""
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from weatherglass.gateway.elastic.dates import looks_like_date
 from weatherglass.gateway.elastic.faults import Fault
+from weatherglass.logs.fields import LABELS, OWN
 
 MOST_FIELDS = 10_000
 """Fields of an index that are named; what comes after is stored and found, but is in no mapping."""
@@ -28,12 +29,20 @@ _KNOWN = KEYWORDS | TEXTS | NUMBERS | DATES | frozenset(
 )  # fmt: skip
 
 
+_BESIDE = OWN - {*LABELS, "level", "logger", "message", "template", "template_id"}
+
+
 class Field(NamedTuple):
     """A field of an index: its type, the format of its dates, and the path under which its values lie."""
 
     type: str
     path: str
     format: str = ""
+
+    @property
+    def store(self) -> str:
+        """Its name in the store, where a document's own field may stand beside one of the store's."""
+        return f"f.{self.path}" if self.path in _BESIDE else self.path
 
     @property
     def analysed(self) -> bool:

@@ -71,7 +71,7 @@ def tokens(text: str) -> list[str]:
 
 def place(field: Field) -> str:
     """The field's name in the store, compared whole."""
-    return f"{field.path}.keyword" if is_text(field.path) and not field.analysed else field.path
+    return f"{field.store}.keyword" if is_text(field.path) and not field.analysed else field.store
 
 
 def number(value: Any, field: Field) -> int | float | None:
@@ -132,14 +132,15 @@ def equals(scope: Scope, name: str, value: Any, *, fold: bool = False) -> Filter
         return span(scope, name, {"gte": value, "lte": value})
     if field.type in NUMBERS:
         found = number(value, field)
-        return ask.Term(field.path, found) if found is not None else ask.Nothing()
+        return ask.Term(field.store, found) if found is not None else ask.Nothing()
     if field.type == "boolean":
-        return ask.Term(field.path, truth(value))
+        return ask.Term(field.store, truth(value))
     text = str(value).lower() if isinstance(value, bool) else str(value)
+    fold = fold or field.store == "level"  # the store has one spelling of levels
     if field.analysed:
         # A term is not analysed: it equals a word as it was indexed, which is in lower case.
         words = tokens(text)
-        return ask.Phrase(field.path, text) if words == [text.lower() if fold else text] else ask.Nothing()
+        return ask.Phrase(field.store, text) if words == [text.lower() if fold else text] else ask.Nothing()
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return ask.Term(place(field), value, fold)
     return ask.Term(place(field), text, fold)
@@ -168,7 +169,7 @@ def words(scope: Scope, name: str, value: Any, how: Mapping[str, Any]) -> Filter
     fuzziness = how.get("fuzziness")
     leaves: list[Filter] = [_word(field, word, fuzziness) for word in found]
     if how.get("last_is_prefix"):
-        leaves[-1] = ask.Phrase(field.path, found[-1], prefix=True)
+        leaves[-1] = ask.Phrase(field.store, found[-1], prefix=True)
     if len(leaves) == 1:
         return leaves[0]
     if str(how.get("operator", "or")).lower() == "and":
@@ -179,8 +180,8 @@ def words(scope: Scope, name: str, value: Any, how: Mapping[str, Any]) -> Filter
 def _word(field: Field, word: str, fuzziness: Any) -> Filter:
     edits = edits_of(fuzziness, word)
     if not edits:
-        return ask.Phrase(field.path, word)
-    return ask.Fuzzy(field.path, word, edits)
+        return ask.Phrase(field.store, word)
+    return ask.Fuzzy(field.store, word, edits)
 
 
 def edits_of(fuzziness: Any, word: str) -> int:
@@ -209,7 +210,7 @@ def phrase(scope: Scope, name: str, value: Any, slop: int = 0, *, prefix: bool =
             return ask.Prefix(place(field), str(value))
         return equals(scope, name, value)
     found = tokens(str(value))
-    return ask.Phrase(field.path, " ".join(found), slop, prefix) if found else None
+    return ask.Phrase(field.store, " ".join(found), slop, prefix) if found else None
 
 
 def begins(scope: Scope, name: str, text: str, *, fold: bool = False) -> Filter:
@@ -220,7 +221,7 @@ def begins(scope: Scope, name: str, text: str, *, fold: bool = False) -> Filter:
         low = text.lower() if fold else text
         if low != low.lower() or not re.fullmatch(r"\w*", low):
             return _inside(field, re.escape(low) + r"[^\s]*") if low == low.lower() else ask.Nothing()
-        return ask.Phrase(field.path, low, prefix=True) if low else ask.Exists(field.path)
+        return ask.Phrase(field.store, low, prefix=True) if low else ask.Exists(field.store)
     return ask.Prefix(place(field), text, fold)
 
 
@@ -229,10 +230,10 @@ def wildcard(scope: Scope, name: str, pattern: str, *, fold: bool = False) -> Fi
     if name in _NAMES:
         return ask.Wildcard(name, pattern, fold)
     if pattern == "*":
-        return ask.Exists(field.path)
+        return ask.Exists(field.store)
     if field.analysed:
         if is_text(field.path):
-            return ask.Wildcard(field.path, pattern.lower(), True)
+            return ask.Wildcard(field.store, pattern.lower(), True)
         return _inside(field, _from_wildcard(pattern.lower()))
     return ask.Wildcard(place(field), pattern, fold)
 
@@ -252,7 +253,7 @@ def _from_wildcard(pattern: str) -> str:
 
 def _inside(field: Field, expression: str) -> Filter:
     """A word of a text that fits: the store looks at such a field whole."""
-    return ask.Regexp(field.path, rf"(?s)(?:.*\W)?(?:{expression})(?:\W.*)?", True)
+    return ask.Regexp(field.store, rf"(?:[\s\S]*\W)?(?:{expression})(?:\W[\s\S]*)?", True)
 
 
 _LUCENE_ONLY = re.compile(r'(?<!\\)([#@&<>~"])')
@@ -270,7 +271,7 @@ def regexp(scope: Scope, name: str, pattern: str, *, fold: bool = False) -> Filt
         return ask.Regexp(name, expression, fold)
     if field.analysed:
         if is_text(field.path):
-            return ask.Regexp(field.path, expression, True)
+            return ask.Regexp(field.store, expression, True)
         return _inside(field, expression)
     return ask.Regexp(place(field), expression, fold)
 
@@ -288,7 +289,7 @@ def argument_regexp(pattern: str, said: str) -> Fault:
 def fuzzy(scope: Scope, name: str, text: str, fuzziness: Any = "AUTO") -> Filter:
     field = scope.field(name)
     edits = edits_of("AUTO" if fuzziness is None else fuzziness, text)
-    return ask.Fuzzy(field.path, text, edits) if edits else equals(scope, name, text)
+    return ask.Fuzzy(field.store, text, edits) if edits else equals(scope, name, text)
 
 
 def exists(scope: Scope, name: str) -> Filter:
@@ -297,8 +298,8 @@ def exists(scope: Scope, name: str) -> Filter:
     found = scope.fields.get(name)
     if found is not None and found.type in ("object", "nested"):
         inner = [one for one in scope.matching(f"{name}.*") if scope.fields[one].path == one]
-        return ask.Or(tuple(ask.Exists(scope.fields[one].path) for one in inner))
-    return ask.Exists(scope.field(name).path)
+        return ask.Or(tuple(ask.Exists(scope.fields[one].store) for one in inner))
+    return ask.Exists(scope.field(name).store)
 
 
 # --- ranges ----------------------------------------------------------------------------------------------
@@ -309,16 +310,16 @@ def span(scope: Scope, name: str, bounds: Mapping[str, Any], *, format: str = ""
     field = scope.field(name)
     given = {side: value for side, value in bounds.items() if value is not None and value != "*"}
     if not given:
-        return ask.Exists(field.path)
+        return ask.Exists(field.store)
     if field.type in DATES:
         return _dates(scope, field, given, format or field.format or dates.DEFAULT, tz)
     if field.type in NUMBERS:
-        return _range(field.path, {side: number(value, field) for side, value in given.items()})
+        return _range(field.store, {side: number(value, field) for side, value in given.items()})
     unmapped = name not in scope.fields
     if unmapped and any(isinstance(value, str) and value.startswith("now") for value in given.values()):
         return _dates(scope, field, given, format or dates.DEFAULT, tz)
     if unmapped and all(isinstance(value, (int, float)) for value in given.values()):
-        return _range(field.path, given)
+        return _range(field.store, given)
     return _range(place(field), {side: str(value) for side, value in given.items()})
 
 
@@ -343,7 +344,7 @@ def _dates(scope: Scope, field: Field, given: Mapping[str, Any], format: str, tz
         else:
             high = (ms + (side == "lte")) * MS_NS
             sides["lt"] = min(high, sides.get("lt", high))
-    return _range(field.path, sides, time=field.path != "@timestamp")
+    return _range(field.store, sides, time=field.path != "@timestamp")
 
 
 def least(given: Any, of: int) -> int:

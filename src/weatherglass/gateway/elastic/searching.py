@@ -177,7 +177,7 @@ class Searching:
             exact = searched.tracked is None or found.total <= searched.tracked
             value = found.total if exact else searched.tracked
             made["total"] = {"value": value, "relation": "eq" if exact else "gte"}
-        made["max_score"] = score if not searched.keys else None
+        made["max_score"] = score
         made["hits"] = [searched.shape.hit(row) for row in rows]
         return {"took": 0, "timed_out": False, "_shards": _shards(searched.chosen), "hits": made}
 

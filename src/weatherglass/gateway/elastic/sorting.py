@@ -98,7 +98,7 @@ def _key(name: str, how: Mapping[str, Any], scope: Scope) -> Key:
             "_all",
         )
     at = scope.field(name)
-    store = at.path if at.type in DATES else place(at)
+    store = at.store if at.type in DATES else place(at)
     return Key(
         name,
         "@timestamp" if store == "@timestamp" else store,

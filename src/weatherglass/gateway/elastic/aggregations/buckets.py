@@ -271,7 +271,7 @@ def date_histogram(ask: Ask) -> Counted:
     if bounds and fixed and least == 0 and None not in bounds:
         too_many((bounds[1] - bounds[0]) // fixed)
     agg = aggs.DateHistogram(
-        at.path,
+        at.store,
         fixed_ns=fixed,
         calendar=unit,
         tz="UTC" if tz is UTC else tz_name,
@@ -504,7 +504,7 @@ def missing(ask: Ask) -> Counted:
     if not isinstance(name, str):
         raise ask.bad(f"Required one of fields [field, script], but none were specified. [{ask.name}]")
     at = ask.reading.scope.field(name)
-    return _single(ask, "missing", aggs.Missing(at.path, subs=ask.nested()))
+    return _single(ask, "missing", aggs.Missing(at.store, subs=ask.nested()))
 
 
 def global_(ask: Ask) -> Counted:
@@ -545,7 +545,7 @@ def _source(ask: Ask, given: Any) -> tuple[aggs.Source, Field, str, str]:
         tz = str(options.get("time_zone") or "UTC")
         offset = options.get("offset", 0)
         of = aggs.DateHistogram(
-            at.path,
+            at.store,
             fixed_ns=fixed,
             calendar=unit,
             tz="UTC" if dates.zone(tz) is UTC else tz,

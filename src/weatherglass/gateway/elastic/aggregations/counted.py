@@ -118,7 +118,12 @@ class Ask:
         return found
 
     def tell_subs(self, bucket: Bucket | None) -> Told:
-        return told(self.subs, bucket.subs if bucket is not None else {}, self.reading.typed)
+        made = told(self.subs, bucket.subs if bucket is not None else {}, self.reading.typed)
+        for name, sub in self.subs.items():
+            if sub.kind == "top_hits" and bucket is not None:  # of all that the bucket has
+                found = made[f"top_hits#{name}" if self.reading.typed else name]["hits"]
+                found["total"]["value"] = bucket.count
+        return made
 
     def nested(self) -> dict[str, Agg]:
         return {name: sub.agg for name, sub in self.subs.items()}
@@ -136,7 +141,7 @@ def told(asked: Mapping[str, Counted], results: Mapping[str, Any], typed: bool =
 
 
 def store_name(at: Field) -> str:
-    return place(at) if at.type not in DATES else at.path
+    return place(at) if at.type not in DATES else at.store
 
 
 def is_time(at: Field) -> bool:

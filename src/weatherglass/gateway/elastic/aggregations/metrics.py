@@ -37,7 +37,7 @@ def _told_as(ask: Ask) -> Callable[[float | None], tuple[float | None, str | Non
         if at.type in DATES:
             value = float(int(value) // MS_NS)
             return value, dates.write(int(value), str(format or at.format))
-        return value, decimals(format, value) if format else None
+        return float(value), decimals(format, value) if format else None
 
     return tell
 
