@@ -81,6 +81,21 @@ def events(paths: Sequence[Path], told: Told, *, kind: str = "auto") -> Iterator
             yield from _objects(batch, parsed, miner)
 
 
+def parsed(paths: Sequence[Path], told: Told, *, kind: str = "auto") -> Iterator[Parsed]:
+    """The events of files as columns, batch by batch. Raises as `events`."""
+    parser = Parser()
+    for path in paths:
+        if path != STDIN and not path.is_file():
+            raise NotFound(
+                f"no such file: {path}", where=str(path), mend="name a file, or - for standard input"
+            )
+    for path in paths:
+        for batch in _batches(path, kind, told):
+            columns = parser.parse(batch.events)
+            told.formats.update(columns.format)
+            yield columns
+
+
 def _objects(batch: _Batch, parsed: Parsed, miner: Miner) -> Iterator[dict[str, Any]]:
     mined = miner.add(parsed.logger, parsed.message)
     ids = mined.ids.tolist()

@@ -31,7 +31,7 @@ POOL: Final = 4
 TAILS: Final = 4
 """Texts of different length that must have stood behind the same words and a colon, from one logger, to be free;
 without a colon one more, behind two words only two more."""
-CROWD: Final = 256
+CROWD: Final = 128
 """Clusters in one structure beyond which places with many words are taken to vary."""
 
 TRUTHS: Final = frozenset(["true", "false", "null", "none", "yes", "no", "on", "off", "nil", "nan", "n/a"])
