@@ -16,7 +16,7 @@ import unittest
 
 import yaml
 from gabbi import fixture, handlers, suitemaker, utils
-from jsonpath_ng.jsonpath import DatumInContext, Slice
+from jsonpath_ng.jsonpath import DatumInContext, Wildcard
 
 
 class AssertNAN(yaml.YAMLObject):
@@ -63,7 +63,7 @@ class Outcomes(unittest.TestResult):
         self._tell(test, f"skipped: {reason}")
 
 
-def of_old(self, datum, find=Slice.find):
+def of_old(self, datum, find=Wildcard.find):
     """`[*]` of an object as it was."""
     wrapped = DatumInContext.wrap(datum)
     if isinstance(wrapped.value, dict):
@@ -71,7 +71,7 @@ def of_old(self, datum, find=Slice.find):
     return find(self, wrapped)
 
 
-Slice.find = of_old
+Wildcard.find = of_old
 
 
 def run(path, host, port, prefix, environment):

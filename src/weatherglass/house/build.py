@@ -47,6 +47,8 @@ from weatherglass.logs.catalogue import ROOM as LOGS
 from weatherglass.logs.registered import Registered
 from weatherglass.metrics import TABLES as METRICS
 from weatherglass.metrics import Metrics, SeriesLimits
+from weatherglass.metrics.gnocchi import ROOM as GNOCCHI
+from weatherglass.metrics.gnocchi import Gnocchi
 from weatherglass.metrics.scrape.scraper import Scraper
 from weatherglass.site import Replica, Service, Site, probe_specs
 
@@ -85,6 +87,7 @@ class House:
                 **IDENTITY,
                 **LOGS,
                 "metrics": METRICS,
+                **GNOCCHI,
                 "inventory": (INVENTORY, INVENTORY_MIGRATIONS),
                 "deploy": (deploy_store.METADATA, deploy_store.MIGRATIONS),
                 **{name: plug.migrations for name, plug in found.items() if plug.migrations},
@@ -101,6 +104,7 @@ class House:
         self.metrics = Metrics(
             state / "metrics", files=files, tables=self.tables, clock=clock, limits=self._series_limits
         )
+        self.gnocchi = Gnocchi(tables=self.tables, store=self.metrics, clock=clock)
         self.logs = Logs(
             state / "logs", files=files, tables=self.tables, clock=clock, bus=self.bus, limits=self._log_limit
         )
@@ -172,6 +176,7 @@ class House:
     def start(self) -> None:
         """Start the rooms. When this returns, requests may be served."""
         self.metrics.start()
+        self.gnocchi.start()
         self.logs.start()
         self.deploy.start()
         for room in self.more.values():
@@ -195,6 +200,7 @@ class House:
         self.health.stop()
         self.deploy.stop()
         self.logs.stop()
+        self.gnocchi.stop()
         self.metrics.stop()
         self.work.close()
         self.ledger.close()
