@@ -25,11 +25,6 @@ TABLE = (
 )  # fmt: skip
 
 
-def _reach_2_42(to_start, to_zero, interval):
-    near = np.minimum(to_start, to_zero)
-    return np.where(near >= interval * 1.1, interval / 2, near)
-
-
 def _lone_is_zero(fold):
     return lambda g: np.where(aggregate.AGGREGATORS["count"].fold(g) == 1, 0.0, fold(g))
 
@@ -39,7 +34,7 @@ def as_in_2_42():
     """The evaluator with the rules of 2.42 where 3.x changed one."""
     table = aggregate.AGGREGATORS
     lone = {op: table[op]._replace(fold=_lone_is_zero(table[op].fold)) for op in ("stddev", "stdvar")}
-    with mock.patch.object(over_time, "reach_back", _reach_2_42), mock.patch.dict(table, lone):
+    with mock.patch.object(over_time, "ZERO_FIRST", True), mock.patch.dict(table, lone):
         yield
 
 

@@ -161,7 +161,7 @@ class Evaluation:
         if isinstance(node, Selector):
             found = self._selected(node, int(ends.min()) - range_ms + 1, int(ends.max()))
             cut = Windows.cut(found, ends, range_ms, self.at_ms, most)
-            self.query.trace.samples += int(cut.count.sum())
+            self.query.trace.samples += cut.looked_at
             return cut
         step = round(self._seconds(node.step_s) * 1000)
         if not isinstance(node.step_s, float) and step <= 0:
@@ -197,15 +197,16 @@ class Evaluation:
 
     # --- nodes ---
 
-    def selector(self, node: Selector) -> tuple[Vector, Int64Array]:
-        """The vector, and each value's own time (n_series, n_steps) ms."""
+    def selector(self, node: Selector) -> tuple[Vector, Callable[[], Int64Array]]:
+        """The vector, and a function to each value's own time (n_series, n_steps) ms."""
         at = self._shifted(node.shift)
         ahead = self.lookback_ms if node.edges == "smoothed" else 0
         found = self._selected(node, int(at.min()) - self.lookback_ms + 1, int(at.max()) + ahead)
         self._bound(len(found.labels), self.steps)
         if ahead:
             values, present = extended.at_instants(found, at, self.lookback_ms)
-            return Vector(list(found.labels), values, present), np.broadcast_to(at, values.shape)
+            shape = values.shape
+            return Vector(list(found.labels), values, present), lambda: np.broadcast_to(at, shape)
         values, times, present, histograms = instant(found, at, self.lookback_ms)
         self.query.trace.samples += int(np.count_nonzero(present))
         return Vector(list(found.labels), values, present, histograms), times

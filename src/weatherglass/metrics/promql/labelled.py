@@ -69,7 +69,7 @@ def timestamp(ev: Evaluation, call: Call) -> Vector:
     node = call.args[0]
     if isinstance(node, Selector):
         inner, times = ev.selector(node)
-        seconds = times / 1000.0
+        seconds = times() / 1000.0
     else:
         inner = ev.vector(node)
         seconds = np.broadcast_to(ev.at_ms / 1000.0, inner.values.shape)

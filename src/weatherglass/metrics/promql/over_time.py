@@ -13,71 +13,25 @@ from collections.abc import Callable
 import numpy as np
 
 from weatherglass.base.errors import Invalid
+from weatherglass.kernels import windows as kernel
 from weatherglass.metrics.promql.windows import Windows
 from weatherglass.metrics.types import BoolArray, FloatArray, Int64Array
 
 Result = tuple[FloatArray, BoolArray]
-_RESETS_A_SERIES = 8  # up to here each reset is taken by itself, beyond all windows are summed
+ZERO_FIRST = False
+"""Whether a counter's zero is looked for before the half interval at a gap, as Prometheus 2 did."""
 
 
-def _fallen(w: Windows) -> FloatArray:
-    """What a counter had reached before each reset inside a window, summed.
+def _extrapolated(w: Windows, *, counter: bool, per_second: bool) -> Result:
+    flat, ends, width = w.flat, w.ends_ms, w.range_ms
 
-    Summed window by window: a running total over all series would lose small counters beside large ones.
-    """
-    out = np.zeros(w.lo.shape)
-    if not len(w.starts):
-        return out
-    first = int(w.starts[0])
-    v = w.values[first : max(int(w.hi.max(initial=0)), first)]
-    fell = np.flatnonzero(v[1:] < v[:-1]) + first + 1
-    fell = fell[~np.isin(fell, w.starts)]  # a series' first sample falls from nothing
-    if len(fell) > _RESETS_A_SERIES * len(w.starts):  # no counters, it seems
-        before = np.zeros(len(w.values))
-        before[fell] = w.values[fell - 1]
-        return w.reduce(np.add, before, skip=1)
-    for row in np.unique(np.searchsorted(w.starts, fell, side="right") - 1):
-        lo, hi = w.lo[row], w.hi[row]
-        mine = fell[(fell > lo.min()) & (fell < hi.max())]
-        for reset in mine:
-            inside = (lo < reset) & (reset < hi)
-            out[row, inside] += w.values[reset - 1]
-    return out
+    def work(out: FloatArray, first: int, last: int) -> None:
+        kernel.extrapolated(
+            flat.times, flat.values, flat.starts, w.clock_of, w.clock_lo, w.clock_hi, ends, width,
+            counter, per_second, ZERO_FIRST, out, first, last,
+        )  # fmt: skip
 
-
-def reach_back(to_start: FloatArray, to_zero: FloatArray | float, interval: FloatArray) -> FloatArray:
-    """How far before its first sample a window's increase is stretched, s: Prometheus 3's order of the two rules."""
-    return np.fmin(np.where(to_start >= interval * 1.1, interval / 2, to_start), to_zero)
-
-
-def _extrapolated(windows: Windows, *, counter: bool, per_second: bool) -> Result:
-    out = np.zeros(windows.lo.shape)
-    for rows, part in windows.parts():
-        out[rows] = _stretched(part, counter=counter, per_second=per_second)
-    return out, windows.count >= 2
-
-
-def _stretched(w: Windows, *, counter: bool, per_second: bool) -> FloatArray:
-    present = w.count >= 2
-    first, last = w.first, w.last
-    rise = w.values[last] - w.values[first]
-    if counter:
-        rise = rise + _fallen(w)
-    sampled = (w.times[last] - w.times[first]) / 1000.0
-    interval = sampled / (w.count - 1)
-    to_start = (w.times[first] - (w.ends_ms - w.range_ms)) / 1000.0
-    to_end = (w.ends_ms - w.times[last]) / 1000.0
-    to_zero: FloatArray | float = np.inf
-    if counter:
-        # A counter is never below zero: do not reach back past where it would have been.
-        rising = (rise > 0) & (w.values[first] >= 0)
-        to_zero = np.where(rising, sampled * (w.values[first] / rise), np.inf)
-    to_start = reach_back(to_start, to_zero, interval)
-    to_end = np.where(to_end >= interval * 1.1, interval / 2, to_end)
-    out = rise * ((sampled + to_start + to_end) / sampled)
-    if per_second:
-        out = out / (w.range_ms / 1000.0)
-    return np.where(present, out, 0.0)
+    return w.run(work), w.at_least(2)
 
 
 def rate(w: Windows) -> Result:
@@ -124,12 +78,23 @@ def count_over_time(w: Windows) -> Result:
     return w.count.astype(np.float64), w.some
 
 
+def _extreme(w: Windows, *, largest: bool) -> Result:
+    flat = w.flat
+
+    def work(out: FloatArray, first: int, last: int) -> None:
+        kernel.extremes(
+            flat.values, flat.starts, w.clock_of, w.clock_lo, w.clock_hi, largest, out, first, last
+        )
+
+    return w.run(work), w.some
+
+
 def min_over_time(w: Windows) -> Result:
-    return w.reduce(np.fmin), w.some  # fmin passes over NaN unless there is nothing else
+    return _extreme(w, largest=False)
 
 
 def max_over_time(w: Windows) -> Result:
-    return w.reduce(np.fmax), w.some
+    return _extreme(w, largest=True)
 
 
 def last_over_time(w: Windows) -> Result:
@@ -141,7 +106,7 @@ def first_over_time(w: Windows) -> Result:
 
 
 def present_over_time(w: Windows) -> Result:
-    return np.ones(w.lo.shape), w.some
+    return np.ones(w.shape), w.some
 
 
 def _when(extreme: np.ufunc) -> Callable[[Windows], Result]:
@@ -168,18 +133,17 @@ def ts_of_last_over_time(w: Windows) -> Result:
     return w.times[w.last] / 1000.0, w.some
 
 
-def _variance(times: Int64Array, values: FloatArray, mask: BoolArray) -> FloatArray:
-    n = mask.sum(axis=1)
-    mean = np.where(mask, values, 0.0).sum(axis=1) / n
-    return np.asarray(np.where(mask, (values - mean[:, None]) ** 2, 0.0).sum(axis=1) / n)
-
-
 def stdvar_over_time(w: Windows) -> Result:
-    return w.each(_variance), w.some
+    flat = w.flat
+
+    def work(out: FloatArray, first: int, last: int) -> None:
+        kernel.variances(flat.values, flat.starts, w.clock_of, w.clock_lo, w.clock_hi, out, first, last)
+
+    return w.run(work), w.some
 
 
 def stddev_over_time(w: Windows) -> Result:
-    return np.sqrt(w.each(_variance)), w.some
+    return np.sqrt(stdvar_over_time(w)[0]), w.some
 
 
 def quantile(q: float, values: FloatArray, mask: BoolArray) -> FloatArray:
@@ -205,13 +169,16 @@ def quantile(q: float, values: FloatArray, mask: BoolArray) -> FloatArray:
 
 
 def quantile_over_time(w: Windows, q: FloatArray) -> Result:
-    if len(q) and (q == q[0]).all():
-        return w.each(lambda _, v, m: quantile(float(q[0]), v, m)), w.some
-    out = np.zeros(w.lo.shape)
-    for cell, _, values, mask in w.blocks():
-        for row, step in enumerate(cell[1]):
-            out[cell[0][row], step] = quantile(float(q[step]), values[row : row + 1], mask[row : row + 1])[0]
-    return out, w.some
+    flat, within = w.flat, np.clip(np.where(np.isnan(q), 0.0, q), 0.0, 1.0)
+
+    def work(out: FloatArray, first: int, last: int) -> None:
+        kernel.quantiles(
+            flat.values, flat.starts, w.clock_of, w.clock_lo, w.clock_hi, within, out, first, last
+        )
+
+    found = w.run(work)
+    outside = np.where(np.isnan(q), np.nan, np.where(q < 0, -np.inf, np.inf))
+    return np.where((q >= 0) & (q <= 1), found, outside), w.some
 
 
 def mad_over_time(w: Windows) -> Result:
@@ -237,7 +204,7 @@ def resets(w: Windows) -> Result:
 
 def _regression(w: Windows, origin_ms: Int64Array) -> tuple[FloatArray, FloatArray, BoolArray]:
     """Slope (per s) and value at `origin_ms` (n_steps) of the least-squares line through each window."""
-    slope, at_origin = np.zeros(w.lo.shape), np.zeros(w.lo.shape)
+    slope, at_origin = np.zeros(w.shape), np.zeros(w.shape)
     for cell, times, values, mask in w.blocks():
         n = mask.sum(axis=1)
         x = np.where(mask, (times - origin_ms[cell[1]][:, None]) / 1000.0, 0.0)
@@ -249,7 +216,7 @@ def _regression(w: Windows, origin_ms: Int64Array) -> tuple[FloatArray, FloatArr
         flat = (values == values[:, :1]) | ~mask
         steep = np.where(flat.all(axis=1) & np.isfinite(values[:, 0]), 0.0, steep)
         slope[cell], at_origin[cell] = steep, mean_y - steep * mean_x
-    return slope, at_origin, w.count >= 2
+    return slope, at_origin, w.at_least(2)
 
 
 def deriv(w: Windows) -> Result:
@@ -272,7 +239,7 @@ def double_exponential_smoothing(w: Windows, smoothing: FloatArray, trend: Float
                 f"invalid {name} factor. Expected: 0 < {name[0]}f < 1, got: {bad[0]:f}",
                 mend="for example 0.5",
             )
-    out = np.zeros(w.lo.shape)
+    out = np.zeros(w.shape)
     for cell, _, values, mask in w.blocks():
         n = mask.sum(axis=1)
         sf, tf = smoothing[cell[1]], trend[cell[1]]
@@ -286,4 +253,4 @@ def double_exponential_smoothing(w: Windows, smoothing: FloatArray, trend: Float
             previous = np.where(k < n, level, previous)
             level = np.where(k < n, following, level)
         out[cell] = level
-    return out, w.count >= 2
+    return out, w.at_least(2)

@@ -35,8 +35,8 @@ class Seen:
         self.samples = int(np.count_nonzero(vector.present))
 
     def of_windows(self, windows: Windows) -> None:
-        self.series, self.steps = windows.lo.shape
-        self.samples = int(windows.count.sum())
+        self.series, self.steps = windows.shape
+        self.samples = windows.looked_at
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON; `ms` is the time of this node and all inside it."""

@@ -7,17 +7,22 @@ Ranges are left-open, (t - range, t], and so is the look-back, as in Prometheus 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from functools import cached_property
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache, cached_property, partial
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
 from weatherglass.base.errors import LimitExceeded
 from weatherglass.engine.protocols import Labels
+from weatherglass.kernels import windows as kernel
 from weatherglass.metrics.histogram import Histogram
 from weatherglass.metrics.promql.options import MAX_LOOKED_AT
-from weatherglass.metrics.promql.vector import ObjectArray, sums
+from weatherglass.metrics.promql.vector import ObjectArray
 from weatherglass.metrics.types import STALE_BITS, BoolArray, FloatArray, Int64Array, Selection
 
 Kernel = Callable[[Int64Array, FloatArray, BoolArray], FloatArray]
@@ -28,7 +33,8 @@ _CELLS = (
 )  # windows are spread out into (windows, samples) blocks of so many cells, that stay in the cache
 
 
-_PART = 32  # series of a part: about 0.4 MB an array at a day of minutes
+_WORTH_SHARING = 1 << 20  # cells or samples: a millisecond's work
+_WORKERS = min(os.cpu_count() or 1, 8)
 
 
 def is_stale(values: FloatArray) -> BoolArray:
@@ -36,41 +42,112 @@ def is_stale(values: FloatArray) -> BoolArray:
     return np.asarray(np.ascontiguousarray(values).view(np.int64) == STALE_BITS)
 
 
+class Flat(NamedTuple):
+    """The floats of a selection, series after series: where each begins, how many it has."""
+
+    times: Int64Array
+    values: FloatArray
+    starts: Int64Array
+    lengths: Int64Array
+
+    @classmethod
+    def of(cls, selection: Selection) -> Flat:
+        """Without a copy where the series are pieces of one column, as the store gives them."""
+        lengths = np.array([len(t) for t in selection.times], np.int64)
+        found = _columns(selection, lengths)
+        if found is not None:
+            return found
+        starts = np.cumsum(lengths) - lengths
+        times = np.concatenate([*selection.times, np.zeros(1, np.int64)])
+        return cls(times, np.concatenate([*selection.values, np.zeros(1)]), starts, lengths)
+
+    def without_stale(self) -> Flat:
+        """No function over a range sees a stale marker."""
+        if not kernel.ended(self.values):
+            return self
+        pieces = []
+        for start, length in zip(self.starts.tolist(), self.lengths.tolist(), strict=True):
+            run = slice(start, start + length)
+            kept = ~is_stale(self.values[run])
+            pieces.append((self.times[run][kept], self.values[run][kept]))
+        return Flat.of(Selection([], [t for t, _ in pieces], [v for _, v in pieces]))
+
+
+def _columns(selection: Selection, lengths: Int64Array) -> Flat | None:
+    """The two columns that all series are pieces of; None where they are not."""
+    if not len(lengths):
+        return None
+    times, values = selection.times[0].base, selection.values[0].base
+    columns = (times, values)
+    if not all(isinstance(one, np.ndarray) and one.ndim == 1 and one.flags.c_contiguous for one in columns):
+        return None
+    assert isinstance(times, np.ndarray) and isinstance(values, np.ndarray)
+    if times.dtype != np.int64 or values.dtype != np.float64 or len(times) != len(values):
+        return None
+    for t, v in zip(selection.times, selection.values, strict=True):
+        if t.base is not times or v.base is not values or t.strides != (8,) or v.strides != (8,):
+            return None
+    at = [t.__array_interface__["data"][0] for t in selection.times]
+    beside = [v.__array_interface__["data"][0] for v in selection.values]
+    starts = (np.array(at, np.int64) - times.__array_interface__["data"][0]) // 8
+    if ((np.array(beside, np.int64) - values.__array_interface__["data"][0]) // 8 != starts).any():
+        return None
+    return Flat(times, values, starts, lengths)
+
+
+def shared_out(work: Callable[[int, int], None], rows: int, cells: int) -> None:
+    """`work(first, last)` over all rows, on a thread a core where it is worth it: kernels hold no lock."""
+    if cells < _WORTH_SHARING or rows < 2 * _WORKERS:
+        work(0, rows)
+        return
+    edges = np.linspace(0, rows, _WORKERS + 1).astype(int).tolist()
+    for done in [_pool().submit(work, a, b) for a, b in pairwise(edges)]:
+        done.result()
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(_WORKERS, "promql")
+
+
 def instant(
     selection: Selection, at_ms: Int64Array, lookback_ms: int
-) -> tuple[FloatArray, Int64Array, BoolArray, ObjectArray | None]:
-    """Values (n, steps), their own times, which are present, histograms: the last sample in (t - look-back, t], not stale."""
+) -> tuple[FloatArray, Callable[[], Int64Array], BoolArray, ObjectArray | None]:
+    """Values (n, steps), a function to their own times, which are present, histograms.
+
+    Of each series the last sample in (t - look-back, t], unless it is a stale marker.
+    """
     n, steps = len(selection.labels), len(at_ms)
-    values, times = np.zeros((n, steps)), np.zeros((n, steps), np.int64)
-    present = np.zeros((n, steps), np.bool_)
-    clock = last = own = np.zeros(0, np.int64)
-    fresh = np.zeros(0, np.bool_)
-    for i, (t, v) in enumerate(zip(selection.times, selection.values, strict=True)):
-        if not len(t):
-            continue
-        if not (t is clock or np.array_equal(t, clock)):
-            clock = t
-            last = np.maximum(np.searchsorted(t, at_ms, side="right") - 1, 0)
-            own = t[last]
-            fresh = (own <= at_ms) & (own > at_ms - lookback_ms)
-        times[i], present[i] = own, fresh
-        np.take(v, last, out=values[i])
+    flat = Flat.of(selection)
+    clock_of, lo, hi = kernel.edges(flat.times, flat.starts, flat.lengths, at_ms, lookback_ms)
+    values, present = np.empty((n, steps)), np.empty((n, steps), np.bool_)
+
+    def work(first: int, last: int) -> None:
+        kernel.instants(
+            flat.values, flat.starts, clock_of, lo, hi, values, present.view(np.uint8), first, last
+        )
+
+    shared_out(work, n, values.size)
+
+    def own_times() -> Int64Array:
+        last = flat.starts[:, None] + np.maximum(hi[clock_of] - 1, 0)
+        return flat.times[np.minimum(last, len(flat.times) - 1)]
+
     if selection.histograms is None:
-        return values, times, present & ~is_stale(values), None
+        return values, own_times, present, None
+    times = np.where(hi[clock_of] > lo[clock_of], own_times(), np.iinfo(np.int64).min)
     natives: ObjectArray = np.full((n, steps), None, object)
-    gone = is_stale(values)
     for i, (t, found) in enumerate(selection.histograms):
         if not len(t):
             continue
         last = np.maximum(np.searchsorted(t, at_ms, side="right") - 1, 0)
         own = t[last]
-        mine = (own <= at_ms) & (own > at_ms - lookback_ms) & ~(present[i] & (times[i] > own))
-        held = np.fromiter(found, object, len(found))
-        natives[i, mine] = held[last[mine]]
-        times[i, mine], values[i, mine], present[i, mine] = own[mine], 0.0, True
+        mine = (own <= at_ms) & (own > at_ms - lookback_ms) & (times[i] < own)
+        here = np.fromiter(found, object, len(found))
+        natives[i, mine] = here[last[mine]]
         ended = np.fromiter((_ended(one) for one in found), np.bool_, len(found))
-        gone[i, mine] = ended[last[mine]]
-    return values, times, present & ~gone, natives
+        times[i, mine], values[i, mine], present[i, mine] = own[mine], 0.0, ~ended[last[mine]]
+    return values, lambda: times, present, natives
 
 
 def _ended(histogram: Histogram) -> bool:
@@ -108,20 +185,20 @@ class Natives:
 class Windows:
     """The windows of every series at every step.
 
-    `times` int64 ms and `values` float64 are the samples of all series one after the other; `lo` and `hi`
-    (n_series, n_steps) index them. `ends_ms` (n_steps) are the windows' right ends, `range_ms` their width;
-    `at_ms` are the steps that ask, later than the ends by an offset. `starts` is each series' first sample.
+    `flat` holds the samples of all series; `clock_lo` and `clock_hi` (clocks, n_steps) are the windows from a series'
+    start, `clock_of` (n_series) says which row is whose: series of one scrape share it. `ends_ms` (n_steps) are the
+    windows' right ends, `range_ms` their width; `at_ms` are the steps that ask, later than the ends by an offset.
     """
 
     labels: list[Labels]
-    times: Int64Array
-    values: FloatArray
-    lo: Int64Array
-    hi: Int64Array
+    flat: Flat
+    clock_of: Int64Array
+    clock_lo: Int64Array
+    clock_hi: Int64Array
     ends_ms: Int64Array
     range_ms: int
     at_ms: Int64Array
-    starts: Int64Array
+    looked_at: int
     natives: Natives | None = None
     nameless: BoolArray | None = None
 
@@ -135,64 +212,58 @@ class Windows:
         most: int = MAX_LOOKED_AT,
     ) -> Windows:
         """Windows over a selection; stale markers are left out, as no function over a range sees them."""
-        n, steps = len(selection.labels), len(ends_ms)
-        lo, hi, starts = np.zeros((n, steps), np.int64), np.zeros((n, steps), np.int64), np.zeros(n, np.int64)
-        kept_t: list[Int64Array] = []
-        kept_v: list[FloatArray] = []
-        base = 0
-        clock = np.zeros(0, np.int64)
-        low = high = np.searchsorted(clock, ends_ms)
-        for i, (t, v) in enumerate(zip(selection.times, selection.values, strict=True)):
-            stale = is_stale(v)
-            if stale.any():
-                t, v = t[~stale], v[~stale]
-            # Series of one scrape share their instants: to compare is ten times cheaper than to search.
-            if not (t is clock or np.array_equal(t, clock)):
-                clock = t
-                low = np.searchsorted(t, ends_ms - range_ms, side="right")
-                high = np.searchsorted(t, ends_ms, side="right")
-            starts[i] = base
-            np.add(low, base, out=lo[i])
-            np.add(high, base, out=hi[i])
-            kept_t.append(t)
-            kept_v.append(v)
-            base += len(t)
-        looked_at = int((hi - lo).sum())
+        flat = Flat.of(selection).without_stale()
+        clock_of, lo, hi = kernel.edges(flat.times, flat.starts, flat.lengths, ends_ms, range_ms)
+        looked_at = int((hi - lo).sum(axis=1)[clock_of].sum())
         if looked_at > most:
             raise LimitExceeded(
                 "query processing would load too many samples into memory in query execution: "
                 f"{looked_at:,} of at most {most:,}",
                 mend="widen the step, or shorten the range in […]",
             )
-        # One sample more than there is, so that `hi` may be an index for reduceat.
-        times = np.concatenate([*kept_t, np.zeros(1, np.int64)])
-        values = np.concatenate([*kept_v, np.zeros(1)])
         natives = Natives.cut(selection, ends_ms, range_ms)
-        return cls(list(selection.labels), times, values, lo, hi, ends_ms, range_ms, at_ms, starts, natives)
+        labels = list(selection.labels)
+        return cls(labels, flat, clock_of, lo, hi, ends_ms, range_ms, at_ms, looked_at, natives)
 
-    def parts(self) -> Iterator[tuple[slice, Windows]]:
-        """A few series at a time, so that what is computed in many steps stays in the processor's cache."""
-        for at in range(0, len(self.labels), _PART):
-            rows = slice(at, at + _PART)
-            yield (
-                rows,
-                replace(
-                    self,
-                    labels=self.labels[rows],
-                    lo=self.lo[rows],
-                    hi=self.hi[rows],
-                    starts=self.starts[rows],
-                ),
-            )
+    @property
+    def times(self) -> Int64Array:
+        return self.flat.times
+
+    @property
+    def values(self) -> FloatArray:
+        return self.flat.values
+
+    @cached_property
+    def lo(self) -> Int64Array:
+        """Where each window begins in `times` and `values`."""
+        return self.clock_lo[self.clock_of] + self.flat.starts[:, None]
+
+    @cached_property
+    def hi(self) -> Int64Array:
+        return self.clock_hi[self.clock_of] + self.flat.starts[:, None]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self.labels), len(self.ends_ms)
+
+    def run(self, work: Callable[[FloatArray, int, int], None]) -> FloatArray:
+        """(n_series, n_steps) that a kernel fills: `work(out, first row, last row)`."""
+        out = np.empty(self.shape)
+        shared_out(partial(work, out), len(self.labels), self.looked_at + out.size)
+        return out
 
     @cached_property
     def count(self) -> Int64Array:
-        return self.hi - self.lo
+        return (self.clock_hi - self.clock_lo)[self.clock_of]
 
     @cached_property
     def some(self) -> BoolArray:
         """Which windows hold a float."""
-        return self.count > 0
+        return self.at_least(1)
+
+    def at_least(self, samples: int) -> BoolArray:
+        """Which windows hold so many floats."""
+        return (self.clock_hi - self.clock_lo >= samples)[self.clock_of]
 
     @property
     def any(self) -> BoolArray:
@@ -208,28 +279,16 @@ class Windows:
     def last(self) -> Int64Array:
         return np.where(self.some, self.hi - 1, len(self.values) - 1)
 
-    def reduce(self, ufunc: np.ufunc, values: FloatArray | None = None, *, skip: int = 0) -> FloatArray:
-        """`ufunc` over each window but its first `skip` samples, (n_series, n_steps); 0 where nothing is left."""
-        data = self.values if values is None else values
-        out = np.zeros(self.lo.shape)
-        some = self.count > skip
-        if some.any():
-            pairs = np.empty(2 * int(some.sum()), np.int64)
-            pairs[0::2], pairs[1::2] = self.lo[some] + skip, self.hi[some]
-            out[some] = ufunc.reduceat(data, pairs)[0::2]
-        return out
-
     def sum(self, values: FloatArray | None = None) -> FloatArray:
         """Sum over each window, of its values or of others laid out as they are; 0 where it is empty."""
-        out = np.zeros(self.lo.shape)
         data = self.values if values is None else values
-        out[self.some] = sums(data, self.lo[self.some], self.hi[self.some])
-        return out
+        flat, clocks = self.flat, (self.clock_of, self.clock_lo, self.clock_hi)
+        return self.run(lambda out, a, b: kernel.sums(data, flat.starts, *clocks, out, a, b))
 
     def mean(self) -> FloatArray:
         out = self.sum() / self.count
         # A sum that overflows though the mean does not: scale first.
-        if np.isinf(out[self.some]).any():
+        if np.isinf(out).any():
             most = float(self.count.max())
             out = np.where(np.isinf(out), self.sum(self.values / most) * (most / self.count), out)
         return out
