@@ -18,7 +18,7 @@ from typing import Final, cast
 
 from weatherglass.engine.protocols import Event, RawEvent
 from weatherglass.logs.formats import read_text
-from weatherglass.logs.formats.oslo import Quick, Row
+from weatherglass.logs.formats.oslo import Row, quick_reader
 from weatherglass.logs.reading import FIELDS, Reading, Value
 
 _LAST_NS: Final = 1 << 62
@@ -61,7 +61,7 @@ class Parser:
     """
 
     def __init__(self) -> None:
-        self._quick = Quick()
+        self._quick = quick_reader()
 
     def parse(self, events: Sequence[RawEvent]) -> Parsed:
         """The events of framed texts."""
