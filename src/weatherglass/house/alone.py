@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from weatherglass.base.errors import Invalid
+from weatherglass.base.ids import SITE_TENANT
 from weatherglass.base.time import Clock, SystemClock
 from weatherglass.engine import leases
 from weatherglass.engine.actions import Actions
@@ -49,6 +50,7 @@ class Asked:
     bare: bool = False
     gnocchi_auth: str = ""
     promql_experimental: bool = False
+    syslog: tuple[str, ...] = ()  # `udp:5514`, `tcp:…`, `tls:…`: listened on for the tenant `site`
 
 
 @dataclass(slots=True)
@@ -101,7 +103,13 @@ def _logs(ground: Ground) -> Part:
         bus=ground.bus,
         limits=lambda tenant: 0,
     )
-    return Part({"logs": room}, {"registered": Registered(ground.tables)}, (room,))
+    lives: list[Any] = [room]
+    if ground.asked.syslog:
+        from weatherglass.logs.syslog import Syslog, read_address
+
+        addresses = [read_address(one) for one in ground.asked.syslog]
+        lives.append(Syslog(SITE_TENANT, addresses, room, ground.clock))
+    return Part({"logs": room}, {"registered": Registered(ground.tables)}, tuple(lives))
 
 
 def _migrations(parts: frozenset[str]) -> dict[str, Any]:
@@ -191,6 +199,7 @@ def alone(
     bare: bool = False,
     gnocchi_auth: str = "",
     promql_experimental: bool = False,
+    syslog: tuple[str, ...] = (),
 ) -> None:
     """Serve `parts` on 127.0.0.1 until a signal; says `READY http://127.0.0.1:PORT` once requests are answered.
 
@@ -201,7 +210,7 @@ def alone(
     hold = Hold(state)
     try:
         bound = listen(f"127.0.0.1:{port}")
-        house = Alone(Asked(parts, state, no_auth, bare, gnocchi_auth, promql_experimental))
+        house = Alone(Asked(parts, state, no_auth, bare, gnocchi_auth, promql_experimental, syslog))
         if not no_auth:
             tokens.admin(house.identity, state)
         app = create_app(house.rooms)
