@@ -149,7 +149,7 @@ def main(folder, sites, lines, seed):
     oslo_log.register_options(conf)
     conf([])
     text = logging.FileHandler(folder / "text.log")
-    text.setFormatter(formatters.ContextFormatter(config=conf))
+    text.setFormatter(formatters.ContextFormatter(config=conf, datefmt=conf.log_date_format))
     truth = logging.FileHandler(folder / "truth.jsonl")
     truth.setFormatter(formatters.JSONFormatter())
     root = logging.getLogger()

@@ -40,8 +40,8 @@ class Template:
 
     @property
     def text(self) -> str:
-        """With `<*>` for every variable."""
-        return STAR.join(self.pieces)
+        """With `<*>` for every variable, and without the blanks at its end; for people, `render` takes `pieces`."""
+        return STAR.join(self.pieces).rstrip()
 
     @property
     def types(self) -> tuple[str, ...]:
