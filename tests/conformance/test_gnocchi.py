@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from conformance.serving import served
 from peers import PEERS, venv
 
@@ -60,9 +61,7 @@ def test_file(path: Path, run: Run) -> None:
             found = run(path, port)
     ran.append(len(found))
     wrong = [
-        (name, text)
-        for name, text in found
-        if text and not (name in BETTER and text == "unexpected success")
+        (name, text) for name, text in found if text and not (name in BETTER and text == "unexpected success")
     ]
     print(f"{path.stem}: {len(found) - len(wrong)}/{len(found)}")
     assert found

@@ -6,6 +6,7 @@ The rooms asked for are built as `build` builds them; every other is `Absent` an
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -86,7 +87,11 @@ def _metrics(ground: Ground) -> Part:
         clock=ground.clock,
         retention_s=ENDLESS_S if ground.asked.bare else RETENTION_S,
     )
-    settings = replace(BARE if asked.bare else Settings(), auth=asked.gnocchi_auth or "token")
+    settings = replace(
+        BARE if asked.bare else Settings(),
+        auth=asked.gnocchi_auth or "token",
+        keystone=os.environ.get("OS_AUTH_URL", ""),
+    )
     gnocchi = Gnocchi(tables=ground.tables, store=room, clock=ground.clock, settings=settings)
     return Part({"metrics": room}, {"gnocchi": gnocchi}, (room, gnocchi))
 
