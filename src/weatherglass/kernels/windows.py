@@ -210,6 +210,40 @@ def extrapolated(
                 out[i, k] = rise / seconds if per_second else rise
 
 
+def last_two(
+    times: cython.const[cython.longlong][::1],
+    values: cython.const[cython.double][::1],
+    starts: cython.const[cython.longlong][::1],
+    clock_of: cython.const[cython.longlong][::1],
+    lo: cython.const[cython.longlong][:, :],
+    hi: cython.const[cython.longlong][:, :],
+    rate: cython.bint,
+    out: cython.double[:, ::1],
+    first: cython.Py_ssize_t,
+    last: cython.Py_ssize_t,
+) -> None:
+    """The rise between the last two samples of each window, of a counter and per second with `rate`; 0 with fewer."""
+    i: cython.Py_ssize_t
+    k: cython.Py_ssize_t
+    c: cython.Py_ssize_t
+    b: cython.Py_ssize_t
+    rise: cython.double
+    with cython.nogil:
+        for i in range(first, last):
+            c = clock_of[i]
+            for k in range(hi.shape[1]):
+                if hi[c, k] - lo[c, k] < 2:
+                    out[i, k] = 0.0
+                    continue
+                b = starts[i] + hi[c, k] - 1
+                rise = values[b] - values[b - 1]
+                if rate:
+                    if values[b] < values[b - 1]:
+                        rise = values[b]
+                    rise = rise / ((times[b] - times[b - 1]) / 1000.0)
+                out[i, k] = rise
+
+
 def sums(
     values: cython.const[cython.double][::1],
     starts: cython.const[cython.longlong][::1],

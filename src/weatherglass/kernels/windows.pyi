@@ -17,6 +17,10 @@ def extrapolated(
     ends: Int64Array, range_ms: int, counter: bool, per_second: bool, zero_first: bool,
     out: FloatArray, first: int, last: int,
 ) -> None: ...  # fmt: skip
+def last_two(
+    times: Int64Array, values: FloatArray, starts: Int64Array, clock_of: Int64Array, lo: Int64Array, hi: Int64Array,
+    rate: bool, out: FloatArray, first: int, last: int,
+) -> None: ...  # fmt: skip
 def sums(
     values: FloatArray, starts: Int64Array, clock_of: Int64Array, lo: Int64Array, hi: Int64Array,
     out: FloatArray, first: int, last: int,

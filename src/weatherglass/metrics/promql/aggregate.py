@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -10,21 +12,46 @@ import numpy as np
 
 from weatherglass.base.errors import Invalid
 from weatherglass.engine.protocols import Labels
+from weatherglass.kernels import folds
 from weatherglass.metrics.histogram import IncompatibleSchemas
 from weatherglass.metrics.promql.ast import ValueType
 from weatherglass.metrics.promql.native import Say, text_of, total
 from weatherglass.metrics.promql.over_time import quantile
-from weatherglass.metrics.promql.vector import ObjectArray, Vector, quoted, sums, unite, with_label
+from weatherglass.metrics.promql.vector import ObjectArray, Vector, quoted, unite, with_label
 from weatherglass.metrics.types import BoolArray, FloatArray, Int64Array
 
 
-class Group(NamedTuple):
-    """The members of every group: `of[i]` is the group of series i; rows are sorted by group, `starts` cut them."""
+@dataclass(frozen=True)
+class Group:
+    """The series and their groups: `of[i]` is the group of series i, of `groups`."""
 
     values: FloatArray
     present: BoolArray
     of: Int64Array
-    starts: Int64Array
+    groups: int
+
+    @cached_property
+    def order(self) -> Int64Array:
+        """The series by group, in their order within each."""
+        return np.argsort(self.of, kind="stable")
+
+    @cached_property
+    def starts(self) -> Int64Array:
+        """Where each group begins in `order`."""
+        return np.searchsorted(self.of[self.order], np.arange(self.groups))
+
+    def members(self) -> list[Int64Array]:
+        return np.split(self.order, self.starts[1:])
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.groups, self.values.shape[1]
+
+    def added(self, values: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """(sums of the groups' members, how many there are)."""
+        out, lost, count = np.zeros(self.shape), np.zeros(self.shape), np.zeros(self.shape)
+        folds.sums(values, self.present.view(np.uint8), self.of, out, lost, count)
+        return np.where(np.isfinite(out), out + lost, out), count
 
 
 Fold = Callable[[Group], FloatArray]
@@ -39,41 +66,40 @@ class Aggregator(NamedTuple):
     experimental: bool = False  # Prometheus 3 has it behind a feature flag
 
 
-def _add(g: Group, values: FloatArray) -> FloatArray:
-    return sums(np.where(g.present, values, 0.0), g.starts, np.append(g.starts[1:], len(g.of)))
+def _sum(g: Group) -> FloatArray:
+    return g.added(g.values)[0]
 
 
 def _count(g: Group) -> FloatArray:
-    return np.add.reduceat(g.present.astype(np.float64), g.starts, axis=0)
-
-
-def _sum(g: Group) -> FloatArray:
-    return _add(g, g.values)
+    return g.added(g.values)[1]
 
 
 def _avg(g: Group) -> FloatArray:
-    n = _count(g)
-    out = _sum(g) / n
-    return np.where(np.isinf(out), _add(g, g.values / n[g.of]), out)  # the sum overflowed; the mean need not
+    total, n = g.added(g.values)
+    out = total / n
+    if np.isinf(out).any():  # the sum may have overflowed where the mean need not
+        out = np.where(np.isinf(out), g.added(g.values / n[g.of])[0], out)
+    return out
 
 
-def _extreme(g: Group, ufunc: np.ufunc) -> FloatArray:
-    return np.asarray(ufunc.reduceat(np.where(g.present, g.values, np.nan), g.starts, axis=0))
+def _extreme(g: Group, *, largest: bool) -> FloatArray:
+    out = np.full(g.shape, np.nan)
+    folds.extremes(g.values, g.present.view(np.uint8), g.of, largest, out)
+    return out
 
 
 def _variance(g: Group) -> FloatArray:
-    n = _count(g)
-    mean = _sum(g) / n
-    return _add(g, (g.values - mean[g.of]) ** 2) / n
+    total, n = g.added(g.values)
+    return g.added((g.values - (total / n)[g.of]) ** 2)[0] / n
 
 
 AGGREGATORS: dict[str, Aggregator] = {
     "sum": Aggregator(None, _sum, "Sum over the group."),
     "avg": Aggregator(None, _avg, "Arithmetic mean over the group."),
     "count": Aggregator(None, _count, "Number of series in the group."),
-    "min": Aggregator(None, lambda g: _extreme(g, np.fmin), "Smallest value in the group."),
-    "max": Aggregator(None, lambda g: _extreme(g, np.fmax), "Largest value in the group."),
-    "group": Aggregator(None, lambda g: np.ones((len(g.starts), g.values.shape[1])), "1 for each group."),
+    "min": Aggregator(None, lambda g: _extreme(g, largest=False), "Smallest value in the group."),
+    "max": Aggregator(None, lambda g: _extreme(g, largest=True), "Largest value in the group."),
+    "group": Aggregator(None, lambda g: np.ones(g.shape), "1 for each group."),
     "stddev": Aggregator(
         None, lambda g: np.sqrt(_variance(g)), "Population standard deviation over the group."
     ),
@@ -116,29 +142,26 @@ def aggregate(
         if vector.native.any():
             say("ignored in aggregation", op)
         vector = vector.plain(vector.values, vector.floats)
-    order = np.argsort(of, kind="stable")
-    of = of[order]
-    starts = np.flatnonzero(np.append(True, of[1:] != of[:-1]))
-    g = Group(vector.values[order], vector.present[order], of, starts)
+    g = Group(vector.values, np.ascontiguousarray(vector.present), of, len(keys))
     if op == "limit_ratio":
         assert isinstance(parameter, np.ndarray)
         return _share(vector, parameter)
     if op == "limitk":
         assert isinstance(parameter, np.ndarray)
-        return _first(vector, order, g, parameter)
+        return _first(vector, g, parameter)
     if op in ("topk", "bottomk"):
         assert isinstance(parameter, np.ndarray)
-        return _top(vector, order, g, parameter, largest=op == "topk")
-    present = np.logical_or.reduceat(g.present, starts, axis=0)
+        return _top(vector, g, parameter, largest=op == "topk")
+    present = _count(g) > 0
     fold = AGGREGATORS[op].fold
     if fold is not None:
         values = fold(g)
     else:
         assert isinstance(parameter, np.ndarray)
-        values = _quantile(g, parameter, len(keys), steps)
+        values = _quantile(g, parameter)
     out = Vector(keys, np.where(present, values, 0.0), present)
     if vector.histograms is not None and op in ("sum", "avg"):
-        return _natives(out, vector, order, g, say, mean=op == "avg")
+        return _natives(out, vector, g, say, mean=op == "avg")
     return out
 
 
@@ -160,20 +183,20 @@ def grouped(
     return list(keys), np.array(of, np.int64)
 
 
-def _natives(out: Vector, vector: Vector, order: Int64Array, g: Group, say: Say, *, mean: bool) -> Vector:
+def _natives(out: Vector, vector: Vector, g: Group, say: Say, *, mean: bool) -> Vector:
     """Sums or means of the groups and steps at which a member is a native histogram."""
-    native, cells = vector.native[order], vector.histograms
+    native, cells, members = vector.native, vector.histograms, g.members()
     assert cells is not None
     histograms: ObjectArray = np.full(out.values.shape, None, object)
     present = out.present.copy()
-    for group, step in zip(*np.nonzero(np.logical_or.reduceat(native, g.starts, axis=0)), strict=True):
-        members = slice(g.starts[group], g.starts[group + 1] if group + 1 < len(g.starts) else len(g.of))
-        there = native[members, step]
-        if (g.present[members, step] & ~there).any():
+    some = np.stack([native[rows].any(axis=0) for rows in members])
+    for group, step in zip(*(axis.tolist() for axis in np.nonzero(some)), strict=True):
+        there = native[members[group], step]
+        if (g.present[members[group], step] & ~there).any():
             say("mixed aggregation", "")
             present[group, step] = False
             continue
-        rows = order[members][there]
+        rows = members[group][there]
         try:
             whole, n = total(cells[rows, step], say, "aggregation")
         except IncompatibleSchemas:
@@ -185,49 +208,50 @@ def _natives(out: Vector, vector: Vector, order: Int64Array, g: Group, say: Say,
     return Vector(out.labels, out.values, present, histograms)
 
 
-def _quantile(g: Group, q: FloatArray, groups: int, steps: int) -> FloatArray:
-    out = np.zeros((groups, steps))
-    bounds = [*g.starts, len(g.of)]
-    for k in range(groups):
-        members = slice(bounds[k], bounds[k + 1])
-        values, present = g.values[members].T, g.present[members].T
+def _quantile(g: Group, q: FloatArray) -> FloatArray:
+    out = np.zeros(g.shape)
+    for k, rows in enumerate(g.members()):
+        values, present = g.values[rows].T, g.present[rows].T
         if (q == q[0]).all():
             out[k] = quantile(float(q[0]), values, present)
         else:
-            for step in range(steps):
+            for step in range(g.shape[1]):
                 out[k, step] = quantile(float(q[step]), values[step : step + 1], present[step : step + 1])[0]
     return out
 
 
-def _top(vector: Vector, order: Int64Array, g: Group, k: FloatArray, *, largest: bool) -> Vector:
+def _top(vector: Vector, g: Group, k: FloatArray, *, largest: bool) -> Vector:
     if np.isnan(k).any():
         raise Invalid("Parameter value is NaN")
+    biggest = int(np.bincount(g.of).max())
+    wanted = np.trunc(np.clip(k, 0, biggest)).astype(np.int64)
+    most, steps = max(int(wanted.max(initial=0)), 1), g.shape[1]
     chosen = np.zeros(vector.present.shape, np.bool_)
-    bounds = [*g.starts, len(g.of)]
-    for i in range(len(g.starts)):
-        members = slice(bounds[i], bounds[i + 1])
-        values, present = g.values[members], g.present[members]
-        # Absent last, NaN next to last, in either direction.
-        key = np.where(np.isnan(values), np.inf, -values if largest else values)
-        place = np.lexsort(
-            (np.arange(len(key))[:, None] + np.zeros_like(key), np.isnan(values), key, ~present), axis=0
-        )
-        rank = np.empty_like(place)
-        np.put_along_axis(rank, place, np.arange(len(key))[:, None] + np.zeros_like(place), axis=0)
-        chosen[order[members]] = present & (rank < np.trunc(np.clip(k, 0, len(key))))
-    rows = chosen.any(axis=1)
-    kept = np.flatnonzero(rows)
-    if vector.values.shape[1] == 1:  # an instant query answers in order of value
+    # Steps are taken a block at a time, so that the places of many groups and a large k stay bounded.
+    block = max(1, _PLACES // (most * g.groups))
+    present = g.present.view(np.uint8)
+    for at in range(0, steps, block):
+        part = slice(at, at + block)
+        shape = g.groups, len(wanted[part]), most
+        best, rows, held = np.empty(shape), np.empty(shape, np.int64), np.zeros(shape[:2], np.int64)
+        folds.tops(g.values[:, part], present[:, part], g.of, wanted[part], largest, best, rows, held)
+        taken = np.arange(most) < held[:, :, None]
+        chosen[rows[taken], at + np.nonzero(taken)[1]] = True
+    kept = np.flatnonzero(chosen.any(axis=1))
+    if steps == 1:  # an instant query answers in order of value
         value = vector.values[kept, 0]
         kept = kept[np.lexsort((-value if largest else value, np.isnan(value)))]
     return vector.where(chosen).rows(kept)
 
 
-def _first(vector: Vector, order: Int64Array, g: Group, k: FloatArray) -> Vector:
+_PLACES = 4_000_000
+
+
+def _first(vector: Vector, g: Group, k: FloatArray) -> Vector:
     if np.isnan(k).any():
         raise Invalid("Parameter value is NaN")
     chosen = np.zeros(vector.present.shape, np.bool_)
-    for members in np.split(order, g.starts[1:]):
+    for members in g.members():
         drawn = members[np.argsort([_draw(vector.labels[i]) for i in members], kind="stable")]
         there = vector.present[drawn]
         chosen[drawn] = there & (np.cumsum(there, axis=0) <= np.trunc(np.clip(k, 0, len(drawn))))

@@ -46,24 +46,23 @@ def delta(w: Windows) -> Result:
     return _extrapolated(w, counter=False, per_second=False)
 
 
-def _last_two(w: Windows, *, counter: bool, per_second: bool) -> Result:
-    present = w.count >= 2
-    last = w.last
-    previous = np.maximum(last - 1, 0)
-    out = w.values[last] - w.values[previous]
-    if counter:
-        out = np.where(w.values[last] < w.values[previous], w.values[last], out)
-    if per_second:
-        out = out / ((w.times[last] - w.times[previous]) / 1000.0)
-    return np.where(present, out, 0.0), present
+def _last_two(w: Windows, *, rate: bool) -> Result:
+    flat = w.flat
+
+    def work(out: FloatArray, first: int, last: int) -> None:
+        kernel.last_two(
+            flat.times, flat.values, flat.starts, w.clock_of, w.clock_lo, w.clock_hi, rate, out, first, last
+        )
+
+    return w.run(work), w.at_least(2)
 
 
 def irate(w: Windows) -> Result:
-    return _last_two(w, counter=True, per_second=True)
+    return _last_two(w, rate=True)
 
 
 def idelta(w: Windows) -> Result:
-    return _last_two(w, counter=False, per_second=False)
+    return _last_two(w, rate=False)
 
 
 def sum_over_time(w: Windows) -> Result:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -179,27 +178,6 @@ def show(labels: Labels) -> str:
     name = dict(labels).get("__name__", "")
     inside = ", ".join(f"{k}={quoted(v)}" for k, v in labels if k != "__name__")
     return f"{name}{{{inside}}}"
-
-
-def sums(values: FloatArray, starts: Int64Array, ends: Int64Array) -> FloatArray:
-    """Sums of runs [start, end) along the first axis of (n,) or (n, k): (runs,) or (runs, k); runs are not empty.
-
-    Fast where the terms add up; where they cancel out and the fast sum may have lost digits, summed exactly
-    (Prometheus compensates every sum, Kahan-Neumaier).
-    """
-    pairs = np.empty(2 * len(starts), np.int64)
-    pairs[0::2], pairs[1::2] = starts, ends
-    # One row more than there is, so that the last end may be an index for reduceat.
-    padded = np.concatenate([values, np.zeros((1, *values.shape[1:]))])
-    out = np.add.reduceat(padded, pairs, axis=0)[0::2]
-    if len(values) and np.fmin.reduce(values, axis=None) >= 0:
-        return out
-    weights = np.add.reduceat(np.abs(padded), pairs, axis=0)[0::2]
-    doubtful = np.isfinite(weights) & (np.abs(out) < weights * _CANCELLED)
-    for place in zip(*np.nonzero(doubtful), strict=True):
-        run = slice(starts[place[0]], ends[place[0]])
-        out[place] = math.fsum(values[(run, *place[1:])])
-    return out
 
 
 def larger(a: FloatArray, b: FloatArray) -> FloatArray:
