@@ -36,6 +36,7 @@ from weatherglass.gateway.rooms import Rooms
 from weatherglass.health import DeadMan, Health
 from weatherglass.house import scraping
 from weatherglass.house.costs import Costs
+from weatherglass.house.kept import kept_for
 from weatherglass.house.secrets import Secrets
 from weatherglass.identity import ROOM as IDENTITY
 from weatherglass.identity import Identity
@@ -102,8 +103,9 @@ class House:
         )
         self.inventory = Inventory(self.tables, self.bus, clock)
         self.metrics = Metrics(
-            state / "metrics", files=files, tables=self.tables, clock=clock, limits=self._series_limits
-        )
+            state / "metrics", files=files, tables=self.tables, clock=clock, limits=self._series_limits,
+            policies=lambda tenant: kept_for(self._site, tenant),
+        )  # fmt: skip
         self.gnocchi = Gnocchi(tables=self.tables, store=self.metrics, clock=clock)
         self.logs = Logs(
             state / "logs", files=files, tables=self.tables, clock=clock, bus=self.bus, limits=self._log_limit

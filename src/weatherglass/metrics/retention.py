@@ -92,11 +92,12 @@ def spec(policies: Sequence[Policy], policy: Policy, rollup: Rollup) -> str:
 
 
 def with_default(policies: Sequence[Policy], keep_ms: int | None) -> tuple[Policy, ...]:
-    """The policies, and last the one of all other series. Raises Invalid where two have one name."""
+    """The policies, and last the one of all other series: with `keep_ms`, unless one of that name is among them.
+    Raises Invalid where two have one name."""
     names = [policy.name for policy in policies]
-    if len(set(names)) != len(names) or DEFAULT in names:
+    if len(set(names)) != len(names) or DEFAULT in names[:-1]:
         raise Invalid("policies have names of their own", mend="give each another name")
-    return (*policies, Policy(DEFAULT, (), keep_ms))
+    return tuple(policies) if DEFAULT in names else (*policies, Policy(DEFAULT, (), keep_ms))
 
 
 def classes(
