@@ -26,8 +26,47 @@ SERVICES = ("nova", "neutron", "glance", "keystone", "placement")
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 DIRECTIVE = re.compile(r"%(?:\((\w+)\))?[-#0 +]*\d*(?:\.\d+)?([sdrifxg%])")
 PEOPLE = [uuid.UUID(int=n**7 * 31).hex for n in range(3, 43)]
-WORDS = "admin demo web-server cirros default private public internal storage backup heat octavia gateway bastion tempest rally monitoring ceph-ssd lvm erasure tenant-net mgmt dmz provider".split()
-STATES = "ACTIVE BUILD ERROR SHUTOFF PAUSED DELETED active building error stopped scheduling spawning networking".split()
+WORDS = [
+    "admin",
+    "demo",
+    "web-server",
+    "cirros",
+    "default",
+    "private",
+    "public",
+    "internal",
+    "storage",
+    "backup",
+    "heat",
+    "octavia",
+    "gateway",
+    "bastion",
+    "tempest",
+    "rally",
+    "monitoring",
+    "ceph-ssd",
+    "lvm",
+    "erasure",
+    "tenant-net",
+    "mgmt",
+    "dmz",
+    "provider",
+]
+STATES = [
+    "ACTIVE",
+    "BUILD",
+    "ERROR",
+    "SHUTOFF",
+    "PAUSED",
+    "DELETED",
+    "active",
+    "building",
+    "error",
+    "stopped",
+    "scheduling",
+    "spawning",
+    "networking",
+]
 ERRORS = (
     "Instance {u} could not be found.",
     "Connection to the hypervisor is broken on host: {h}",
@@ -61,8 +100,12 @@ def calls(service):
             if not (isinstance(text, ast.Constant) and isinstance(text.value, str)):
                 continue
             # `LOG.x("…" % y)` is not in reach here: its msg is no template.
-            if len(rest) == 1 and isinstance(rest[0], ast.Dict) and all(isinstance(k, ast.Constant) for k in rest[0].keys):
-                given = {k.value: ast.unparse(v) for k, v in zip(rest[0].keys, rest[0].values)}
+            if (
+                len(rest) == 1
+                and isinstance(rest[0], ast.Dict)
+                and all(isinstance(k, ast.Constant) for k in rest[0].keys)
+            ):
+                given = {k.value: ast.unparse(v) for k, v in zip(rest[0].keys, rest[0].values, strict=True)}
             else:
                 given = [ast.unparse(one) for one in rest]
             wanted = [d for d in DIRECTIVE.findall(text.value) if d[1] != "%"]
@@ -93,7 +136,19 @@ def value(random_, expression, kind):
         return random_.choice(ERRORS).format(u=identity, h=host, i=address, x=uuid.UUID(identity).hex)
     if last in ("user", "project", "tenant") or name.endswith(("user_id", "project_id", "tenant_id")):
         return random_.choice(PEOPLE)
-    if last in ("uuid", "id", "instance", "port", "network", "image", "volume", "router", "subnet", "agent", "token"):
+    if last in (
+        "uuid",
+        "id",
+        "instance",
+        "port",
+        "network",
+        "image",
+        "volume",
+        "router",
+        "subnet",
+        "agent",
+        "token",
+    ):
         return identity
     if last in ("ids", "uuids", "instances", "ports", "networks", "hosts", "volumes", "devices", "routers"):
         return [str(uuid.UUID(int=random_.getrandbits(128))) for _ in range(random_.randrange(4))]
@@ -105,7 +160,19 @@ def value(random_, expression, kind):
         return f"/var/lib/{random_.choice(WORDS)}/{identity}/{random_.choice(WORDS)}"
     if last in ("url", "uri", "endpoint"):
         return f"http://{address}:{number}/v3/{random_.choice(WORDS)}"
-    if last in ("count", "num", "number", "size", "seconds", "timeout", "attempts", "time", "interval", "total", "limit"):
+    if last in (
+        "count",
+        "num",
+        "number",
+        "size",
+        "seconds",
+        "timeout",
+        "attempts",
+        "time",
+        "interval",
+        "total",
+        "limit",
+    ):
         return number
     if last in ("state", "status"):
         return random_.choice(STATES)
@@ -113,8 +180,25 @@ def value(random_, expression, kind):
         return f"{address}/24"
     if last in ("mac",):
         return "fa:16:3e:" + ":".join(f"{random_.randrange(256):02x}" for _ in range(3))
-    if last in ("kwargs", "body", "data", "spec", "props", "properties", "filters", "details", "info", "metadata", "dict"):
-        return {"id": identity, "name": random_.choice(WORDS), "count": number, "tags": ["a", "b"][: random_.randrange(3)]}
+    if last in (
+        "kwargs",
+        "body",
+        "data",
+        "spec",
+        "props",
+        "properties",
+        "filters",
+        "details",
+        "info",
+        "metadata",
+        "dict",
+    ):
+        return {
+            "id": identity,
+            "name": random_.choice(WORDS),
+            "count": number,
+            "tags": ["a", "b"][: random_.randrange(3)],
+        }
     if last in ("enabled", "force", "shared"):
         return random_.random() < 0.5
     if name.startswith("len_"):
@@ -165,7 +249,9 @@ def main(folder, sites, lines, seed):
         if isinstance(given, dict):
             args = ({name: value(random_, given[name], kind) for name, kind in kinds},)
         else:
-            args = tuple(value(random_, expression, kind) for expression, (_, kind) in zip(given, kinds))
+            args = tuple(
+                value(random_, expression, kind) for expression, (_, kind) in zip(given, kinds, strict=True)
+            )
         extra = {}
         if random_.random() < 0.7:
             extra["context"] = oslo_context.RequestContext(

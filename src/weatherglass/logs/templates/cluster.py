@@ -194,7 +194,7 @@ def _softened(clusters: list[Cluster]) -> list[Cluster]:
 
 def _absorbed(clusters: list[Cluster]) -> list[Cluster]:
     """What a cluster with free places already covers goes into it."""
-    wide = [c for c in clusters if None in c.pattern]
+    wide = [c for c in clusters if None in c.pattern and any(key_of(shape) != VAR for shape in c.pattern)]
     if not wide:
         return clusters
     taken: dict[int, list[Cluster]] = {id(c): [c] for c in wide}
@@ -262,9 +262,9 @@ def cluster(clusters: list[Cluster], evidence: Evidence) -> tuple[list[Cluster],
     if len(clusters) * size > 40 * CROWD:
         # Long and many: comparing all places of all would take seconds.
         return _pressed(clusters), True
-    clusters = _softened(_absorbed(clusters))
     while True:
         before = len(clusters)
+        clusters = _softened(_absorbed(clusters))
         for place in range(size):
             one = clusters[0]
             if all(
@@ -325,7 +325,7 @@ def prefixes(c: Cluster) -> list[tuple[Prefix, int]]:
     parts: list[str] = []
     delims = c.rows[0].delims
     if delims[1].strip() == "=" and delims[1][:1].isspace() and separator(delims[1]):
-        out.append((Prefix(group, (NAMES,), CAPITALS), 1))
+        out.append((Prefix(group, (NAMES,), CAPITALS, True), 1))
     for place, shape in enumerate(c.pattern[:48]):
         delim = delims[place]
         end = separator(delim)
@@ -344,5 +344,5 @@ def prefixes(c: Cluster) -> list[tuple[Prefix, int]]:
 def is_free(prefix: Prefix, behind: Iterable[Cluster]) -> bool:
     """Whether so much was seen behind a beginning that what stands there is free text."""
     if prefix.parts == (NAMES,):
-        return len({c.pattern[0] for c in behind}) >= prefix.needs
+        return len(set().union(*(c.values[0] for c in behind))) >= prefix.needs
     return len({len(c.pattern) for c in behind}) >= prefix.needs

@@ -146,15 +146,22 @@ class Miner:
             for place, words in places.items():
                 mine.evidence.tell(context, place, words)
         mine.free |= other.free
-        fresh: dict[int, list[Cluster]] = {}
-        for structure, clusters in other.buckets.items():
-            fresh[structure] = clusters
+        for clusters in other.buckets.values():
             for c in clusters:
                 for row in c.rows:
                     self._users[row.id] += 1
                     self._wholes.add(row.whole)
                     self._rows += 1
-        self.refine(fresh)
+        if mine.buckets:
+            self.refine(dict(other.buckets))
+        else:
+            # Nothing to weigh against: what was judged stays as it was.
+            mine.buckets = other.buckets
+            for structure, clusters in mine.buckets.items():
+                for c in clusters:
+                    self._enter(structure, c, undecided=len(clusters) > 1)
+            mine.evidence.fresh.clear()
+            self._settle([c for clusters in mine.buckets.values() for c in clusters])
         for id in [id for id in mine.aliases if self._users.get(id, 0) > 0]:
             del mine.aliases[id]
 
