@@ -507,7 +507,7 @@ def test_tables_and_migrations_agree(tmp_path: Path) -> None:
 WRITER = textwrap.dedent(
     """
     import sys, threading, time
-    import pyarrow.parquet
+    import pyarrow.compute, pyarrow.parquet
     from weatherglass.engine.protocols import RawEvent
     from weatherglass.engine.tables import Tables
     from weatherglass.logs import Logs, Settings
@@ -538,7 +538,7 @@ def test_a_killed_writer_loses_nothing_it_acknowledged(open_logs: OPEN, tmp_path
             assert writer.stdout
             for line in writer.stdout:
                 acknowledged.add(int(line))
-                if len(acknowledged) >= 60 * (round_ + 1):
+                if len(acknowledged) >= 300 * (round_ + 1):
                     os.kill(writer.pid, signal.SIGKILL)
             writer.wait(20)
         begin = max(acknowledged) + 10

@@ -56,6 +56,7 @@ def ordered(table: pa.Table) -> pa.Table:
     import numpy as np
     import pyarrow as pa
 
+    table = table.unify_dictionaries()
     times, order = (one_array(table.column(name)).to_numpy() for name in ("time", "sequence"))
     if bool(np.all((times[1:] > times[:-1]) | ((times[1:] == times[:-1]) & (order[1:] > order[:-1])))):
         return table

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from weatherglass.engine.protocols import Event, RawEvent
 from weatherglass.logs.fields import LABELS, OWN, SPAN, field_of
+from weatherglass.logs.fitting import fixed
 from weatherglass.logs.parse import parse_event
 from weatherglass.logs.reading import FIELDS
 from weatherglass.logs.shapes import line
@@ -192,13 +193,13 @@ class Frame:
                 continue
             pieces = templates.values[code].as_py().split(STAR)
             if len(pieces) == 1:
-                parts.append(pa.repeat(pa.scalar(pieces[0], pa.string()), len(places)))
+                parts.append(pa.repeat(fixed(pieces[0]), len(places)))
                 continue
             begins = offsets[numbers[places]]
-            columns: list[Any] = [pieces[0]]
+            columns: list[Any] = [fixed(pieces[0])]
             for number, piece in enumerate(pieces[1:]):
-                columns += (values.take(pa.array(begins + number)), piece)
-            parts.append(pc.binary_join_element_wise(*columns, ""))
+                columns += (values.take(pa.array(begins + number)), fixed(piece))
+            parts.append(pc.binary_join_element_wise(*columns, fixed("")))
         if not parts:
             return pa.array([], pa.string())
         back = np.empty(len(order), np.int64)

@@ -96,6 +96,7 @@ class Head:
 
 def _cut(table: pa.Table, offset: int) -> tuple[pa.Table, pa.Table]:
     """(events of writes before the offset, the others)."""
+    import pyarrow as pa
     import pyarrow.compute as pc
 
     sequences = table.column("sequence")
@@ -104,7 +105,7 @@ def _cut(table: pa.Table, offset: int) -> tuple[pa.Table, pa.Table]:
         return table, table.slice(0, 0)
     if span["min"] >= offset << SEQUENCE_BITS:
         return table.slice(0, 0), table
-    before = pc.less(sequences, offset << SEQUENCE_BITS)
+    before = pc.less(sequences, pa.scalar(offset << SEQUENCE_BITS, pa.int64()))
     return table.filter(before), table.filter(pc.invert(before))
 
 

@@ -24,18 +24,23 @@ from weatherglass.base.errors import Invalid, LimitExceeded, TooLarge, Unavailab
 from weatherglass.base.time import SECOND_NS, Clock, SystemClock
 from weatherglass.engine.files import Files, RealFiles
 from weatherglass.engine.log import Log
-from weatherglass.engine.protocols import Bus, Labels, RawEvent
+from weatherglass.engine.protocols import Bus, Labels, RawEvent, SampleSink
 from weatherglass.engine.tables import Tables
 from weatherglass.logs.answers import ERRORS, View
 from weatherglass.logs.blocks import levels_of
 from weatherglass.logs.catalogue import EVERYONE, Catalogue
+from weatherglass.logs.counts import EventCounts
 from weatherglass.logs.documents import Document, check_document
+from weatherglass.logs.filter import Filter
 from weatherglass.logs.frame import one_array
-from weatherglass.logs.head import SEQUENCE_BITS, SETTLE_EVENTS, Head, Part
+from weatherglass.logs.head import SEQUENCE_BITS, SETTLE_EVENTS, Head, Part, frame_of
 from weatherglass.logs.reader import Reader
 from weatherglass.logs.records import Given, Record, name_of, pack, unpack
+from weatherglass.logs.retention import Retention
 from weatherglass.logs.shelf import DAY_NS, Shelf
+from weatherglass.logs.tail import Tail
 from weatherglass.logs.taking import Taker, Write, joined
+from weatherglass.logs.upkeep import Upkeep
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -44,6 +49,8 @@ MAX_TEXT = 4 << 20  # characters of one event
 MAX_EVENTS = 1 << SEQUENCE_BITS  # of one record: the low bits of a sequence number
 MAX_LABELS = 32
 _DROP_EVERY_S = 60
+_TELL_EVERY_S = 0.5
+_COUNT_EVERY_S = 15
 _REMEMBERED = 4096  # writes that a repetition is told by
 _log = logging.getLogger(__name__)
 
@@ -90,9 +97,12 @@ class Logs(Reader):
         bus: Bus | None = None,
         limits: Callable[[str], int] = lambda tenant: 0,
         settings: Settings | None = None,
+        retention: Callable[[str], Retention] = lambda tenant: Retention(),
+        samples: SampleSink | None = None,
     ) -> None:
         self._files, self._clock, self._bus = files or RealFiles(), clock or SystemClock(), bus
         self._limits, self._settings = limits, settings or Settings()
+        self._retention, self._samples, self._event_counts = retention, samples, EventCounts()
         self._folder = Path(folder) / "blocks"
         self._catalogue = Catalogue(tables)
         self._lock = threading.Lock()  # heads, blocks, counts; never held over a sync
@@ -102,12 +112,14 @@ class Logs(Reader):
         self._recent: OrderedDict[tuple[str, str], int] = OrderedDict()
         self._counts = _Counts()
         self._dropped_at = 0.0
+        self._told_at = self._counted_at = -1e9
         self._followers: tuple[Callable[[str, pa.Table], None], ...] = ()
         self._wake, self._stopping = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
         with _plainly("logs cannot be opened", str(folder)):
             rows, sealed, self._days = self._catalogue.load()
             self._shelf = Shelf(self._folder, self._files, rows, self._settings.cache_bytes)
+            self._upkeep = Upkeep(self._shelf, self._catalogue, self._lock)
         self._journal = Log(
             Path(folder) / "log", files=self._files, segment_bytes=self._settings.segment_bytes, name="logs"
         )
@@ -155,12 +167,16 @@ class Logs(Reader):
 
     def tick(self) -> None:
         """One round of upkeep; `start` does this by itself. Raises Unavailable; a later round tries again."""
-        self._tell()
+        if self._clock.monotonic() - self._told_at >= _TELL_EVERY_S:
+            self._told_at = self._clock.monotonic()
+            self._tell()
+        self._count()
         now = self._clock.now_ns()
         with self._lock:
             due = [tenant for tenant, head in self._heads.items() if self._is_due(head, now)]
         for tenant in due:
             self.seal(tenant)
+            self.compact(tenant)
         if due or self._clock.monotonic() - self._dropped_at >= _DROP_EVERY_S:
             self._dropped_at = self._clock.monotonic()
             self.drop_old()
@@ -247,7 +263,7 @@ class Logs(Reader):
             if fresh:
                 self._remember(record.tenant, record.digest, len(record.events))
                 self._counts.bytes_in += record.size
-            if self._is_due(head, record.at_ns):
+            if self._is_due(head, record.at_ns) or self._followers:
                 self._wake.set()
             enough = head.waiting_events >= SETTLE_EVENTS
         if enough and fresh:
@@ -267,7 +283,9 @@ class Logs(Reader):
                 self._counts.told[tenant] += len(table)
                 self._counts.told_errors[tenant] += sum(levels.get(level, 0) for level in ERRORS)
                 self._counts.plain += sum(one["counts"] for one in formats if one["values"] == "plain")
-            for follower in list(self._followers):
+            if self._samples:
+                self._event_counts.add(tenant, frame_of(table))
+            for follower in self._followers:
                 follower(tenant, table)
 
         head.settle(self._lock, told)
@@ -288,6 +306,21 @@ class Logs(Reader):
         if self._bus:
             for tenant, events in told.items():
                 self._bus.publish("log", {"tenant": tenant, "events": events, "errors": errors[tenant]})
+
+    def _count(self) -> None:
+        """Hand the counters over. One that is refused is told again with the next events: counters only grow."""
+        if self._samples is None or self._clock.monotonic() - self._counted_at < _COUNT_EVERY_S:
+            return
+        self._counted_at = self._clock.monotonic()
+        for tenant, batch in self._event_counts.samples(self._clock.now_ns()).items():
+            try:
+                self._samples.append(tenant, batch)
+            except WeatherglassError as error:
+                _log.warning("logs: counts of events are not taken: %s", error.message)
+
+    def tail(self, tenant: str, filter: Filter) -> Tail:
+        """Follow what is new of a tenant; to be closed."""
+        return Tail(tenant, filter, self.follow)
 
     def follow(self, follower: Callable[[str, pa.Table], None]) -> Callable[[], None]:
         """Have `follower(tenant, table)` called with what is new, in whatever thread found it; ended by what is given back."""
@@ -337,28 +370,22 @@ class Logs(Reader):
         return bases[-2] if len(bases) > 1 else keep
 
     def drop_old(self) -> int:
-        """Drop what retention no longer keeps, whole blocks, the longest seen first; how many."""
-        with self._sealing:
-            with self._lock:
-                blocks = sorted(self._shelf.all(), key=lambda row: row.seen_ns)
-            now = self._clock.now_ns()
-            stored, old = sum(row.bytes_stored for row in blocks), []
-            for row in blocks:
-                age = (
-                    self._settings.retention_s and now - row.seen_ns > self._settings.retention_s * SECOND_NS
-                )
-                if not (age or 0 < self._settings.retention_bytes < stored):
-                    break
-                old.append(row)
-                stored -= row.bytes_stored
-            if not old:
-                return 0
-            self._catalogue.dropped(old, now // DAY_NS - 1)
-            with self._lock:
-                self._shelf.forget(old)
-            with _plainly("old logs cannot be removed", str(self._folder)):
-                self._shelf.remove(old)
-            return len(old)
+        """Drop what retention no longer keeps, whole blocks, the longest seen first; how many. Raises Unavailable."""
+        with self._sealing, _plainly("old logs cannot be removed", str(self._folder)):
+            gone = self._upkeep.drop(self._retained, self._settings.retention_bytes, self._clock.now_ns())
+            self._upkeep.thin(self._retained, self._clock.now_ns())
+            return gone
+
+    def compact(self, tenant: str) -> int:
+        """Put small blocks of a tenant together; how many became one. Raises Unavailable, and nothing changes."""
+        with self._sealing, _plainly("a block of logs cannot be written", str(self._folder)):
+            return self._upkeep.merge(tenant, self._settings.seal_events)
+
+    def _retained(self, tenant: str) -> Retention:
+        """The tenant's own retention, within that of all."""
+        own, most = self._retention(tenant), self._settings.retention_s
+        age = min(own.age_s, most) if own.age_s and most else own.age_s or most
+        return replace(own, age_s=age)
 
     # --- reading -----------------------------------------------------------------------------------------
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 MAX_COLUMNS = 200
 _RARE = 50  # a field in fewer than one of so many goes into `rest`
+_PLAIN = {str: "", int: ":int", float: ":float", bool: ":bool"}
+_MOST_INT = 1 << 63
 _NONE: Mapping[str, Any] = {}
 _HOUSE = frozenset((*FIELDS, *SPAN, "duration_ns"))
 
@@ -200,6 +202,15 @@ def sound(texts: Sequence[str]) -> tuple[Sequence[str], dict[int, bytes]]:
     return texts, {}
 
 
+def _text(values: Sequence[str | None]) -> pa.DictionaryArray:
+    import pyarrow as pa
+
+    try:
+        return pa.array(values, pa.string()).dictionary_encode()
+    except UnicodeEncodeError:
+        return _coded(values)
+
+
 def _coded(values: Sequence[str | None]) -> pa.DictionaryArray:
     import pyarrow as pa
 
@@ -252,22 +263,28 @@ def _put_fields(columns: dict[str, Any], given: Sequence[Mapping[str, Any]]) -> 
 
     numbers: dict[int, int] = {}
     codes = [numbers.setdefault(id(one), len(numbers)) for one in given]
-    distinct: list[Mapping[str, Any]] = [{}] * len(numbers)
-    for one, code in zip(given, codes, strict=True):
-        distinct[code] = one
+    distinct: Sequence[Mapping[str, Any]] = list({id(one): one for one in given}.values())
     size = len(distinct)
-    found: dict[str, list[Any]] = {}
+    # Mappings of the same names in the same order are taken apart together: by column, not one by one.
+    alike: dict[tuple[str, ...], list[int]] = {}
     for number, fields in enumerate(distinct):
-        for name, value in fields.items():
-            column = found.get(name)
-            if type(value) is str and column is not None:
-                column[number] = value
-                continue
-            for inner, one in flattened({name: value}):
-                place, kept = typed(inner.replace(":", COLON), one)
-                if place not in found:
-                    found[place] = [None] * size
-                found[place][number] = kept
+        alike.setdefault(tuple(fields), []).append(number)
+    found: dict[str, list[Any]] = {}
+    for names, rows in alike.items():
+        whole = len(rows) == size
+        lists = zip(*[distinct[row].values() for row in rows], strict=True)
+        for name, values in zip(names, lists, strict=True):
+            kinds = set(map(type, values))
+            place = name + _PLAIN.get(next(iter(kinds)), "?") if len(kinds) == 1 else "?"
+            wide = kinds == {int} and not -_MOST_INT <= min(values) <= max(values) < _MOST_INT
+            if place.endswith("?") or ":" in name or wide:
+                _put_mixed(found, name, rows, values, size)
+            elif whole:
+                found[place] = list(values)
+            else:
+                column = found.setdefault(place, [None] * size)
+                for row, value in zip(rows, values, strict=True):
+                    column[row] = value
     spread = None if size == len(given) else pa.array(codes, pa.int32())
     rest: list[list[tuple[str, str]]] | None = None
     for name in _few(found, size):
@@ -275,18 +292,28 @@ def _put_fields(columns: dict[str, Any], given: Sequence[Mapping[str, Any]]) -> 
         for number, value in enumerate(found.pop(name)):
             if value is not None:
                 rest[number].append((name, as_rest(name, value)))
-    for name, values in found.items():
+    for name, held in found.items():
         column_name = f"f.{name}" if name.partition(":")[0] in OWN else name
         kind = {":int": pa.int64(), ":float": pa.float64(), ":bool": pa.bool_()}.get(
             name[name.rfind(":") :] if ":" in name else ""
         )
-        array = _coded(values) if kind is None else pa.array(values, kind)
+        array = _text(held) if kind is None else pa.array(held, kind)
         if spread is not None:
             array = _spread(array, spread) if kind is None else array.take(spread)
         columns[column_name] = array
     if rest is not None:
         array = pa.array([pairs or None for pairs in rest], pa.map_(pa.string(), pa.string()))
         columns["rest"] = array if spread is None else array.take(spread)
+
+
+def _put_mixed(
+    found: dict[str, list[Any]], name: str, rows: Sequence[int], values: Sequence[Any], size: int
+) -> None:
+    """A field whose values are of several types, or have an inside: each in the column of its own."""
+    for row, value in zip(rows, values, strict=True):
+        for inner, one in flattened({name: value}):
+            place, kept = typed(inner.replace(":", COLON), one)
+            found.setdefault(place, [None] * size)[row] = kept
 
 
 def _few(found: Mapping[str, list[Any]], size: int) -> list[str]:
