@@ -179,7 +179,11 @@ class Tokens:
             before = 0
             while at < n and _class[p[at]] & 1:
                 c = p[at]
-                if at > gap and self.hollow(before, c):
+                if (
+                    at > gap
+                    and self.hollow(before, c)
+                    and not (before == ord("=") and at > 1 and _class[p[at - 2]] & 16)
+                ):
                     # Nothing between brackets or quotes, nothing behind "=": an empty value.
                     empty = True
                     break

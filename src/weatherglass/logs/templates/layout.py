@@ -234,6 +234,9 @@ def lay_out(
                 # The words that all free texts of today begin with are no promise for tomorrow's.
                 prefix = ""
             suffix = commonprefix([_outer(gap, back=True) for gap in gaps])
+            if suffix.isspace():
+                # Padding up to a column belongs to what is padded.
+                suffix = suffix[0]
             for plan, gap in zip(plans, gaps, strict=True):
                 plan += (*_ref(gap, len(prefix), back=False), *_ref(gap, len(suffix), back=True))
             types.append(_one({name for gap in gaps for item in gap for name in item.types}))
