@@ -61,10 +61,14 @@ class Ask:
 
     # --- the body ----------------------------------------------------------------------------------------
 
-    def body(self, kinds: Sequence[str] = _JSON) -> Any:
-        """The JSON value of the body. Raises WrongType (415), Bad."""
+    def expect(self, kinds: Sequence[str] = _JSON) -> None:
+        """Raises WrongType (415) where the body is of another type."""
         if self.headers.get("content-type", "").partition(";")[0].strip().lower() not in kinds:
             raise WrongType("the body is of another type", where="Content-Type", mend=kinds[0])
+
+    def body(self, kinds: Sequence[str] = _JSON) -> Any:
+        """The JSON value of the body. Raises WrongType (415), Bad."""
+        self.expect(kinds)
         try:
             return orjson.loads(self.raw)
         except orjson.JSONDecodeError as error:

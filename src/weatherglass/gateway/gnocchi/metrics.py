@@ -72,7 +72,9 @@ def post_measures(ask: Ask) -> Answer:
 
 
 def batch(ask: Ask) -> Answer:
-    return told(ask.gnocchi.measures.post_batch(ask.caller, ask.body()))
+    ask.expect()
+    written = ask.gnocchi.measures.post_plain(ask.caller, ask.raw)
+    return told(written or ask.gnocchi.measures.post_batch(ask.caller, ask.body()))
 
 
 def batch_named(ask: Ask) -> Answer:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import voluptuous as v
+from numpy.typing import NDArray
 
 from weatherglass.metrics.gnocchi import times
 from weatherglass.metrics.gnocchi.errors import unfit
@@ -23,7 +24,7 @@ MS_NS = 1_000_000
 class Columns:
     """Measures of several metrics after each other: `counts[k]` samples of the k-th."""
 
-    counts: list[int]
+    counts: Sequence[int] | NDArray[np.uint32]
     times_ms: Int64Array
     values: FloatArray
 

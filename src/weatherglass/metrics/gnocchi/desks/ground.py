@@ -49,10 +49,13 @@ class Known:
 
     metric: Metric
     key: bytes
+    size: int
+    owner: tuple[str, str | None]  # tenant, creator
 
     @classmethod
     def of(cls, metric: Metric) -> Known:
-        return cls(metric, canonical_key(metric.labels))
+        key = canonical_key(metric.labels)
+        return cls(metric, key, len(key), (metric.tenant, metric.creator))
 
 
 class Cache:
