@@ -29,14 +29,14 @@ def _table(number: int, matches: str, sets: str, to: str, doc: str) -> Table:
 
 TABLES: dict[str, Table] = {
     "classify": _table(
-        0, "in_port dl_vlan vlan_tci tun_id", "reg2 reg6 metadata vlan", "guard land",
+        0, "in_port dl_vlan vlan_tci tun_id eth_type icmp_type", "reg2 reg6 metadata vlan", "guard land arp",
         "Which port, network and domain a packet comes from.",
     ),
     "guard": _table(
         10,
         "reg6 dl_src dl_dst eth_type nw_src ipv6_src nw_proto arp_spa arp_sha tp_src tp_dst icmpv6_type icmp_type "
         "nd_target nd_sll nd_tll nw_dst ipv6_dst",
-        "", "reach arp controller",
+        "", "reach arp route",
         "Anti-spoofing: only a port's own MAC and addresses pass; DHCP goes to the agent.",
     ),
     "reach": _table(
@@ -61,7 +61,7 @@ TABLES: dict[str, Table] = {
     "route": _table(
         40, "metadata dl_dst eth_type nw_dst ipv6_dst nw_proto icmp_type icmpv6_type nw_ttl",
         "dl_src dl_dst metadata nw_src nw_dst ipv6_src ipv6_dst icmp_type icmpv6_type nw_ttl reg7",
-        "next_hop switch deliver controller", "Distributed routing: by subnet; a gateway's own answers.",
+        "next_hop switch deliver", "Distributed routing: by subnet; a gateway's own answers.",
     ),
     "next_hop": _table(
         45, "metadata eth_type nw_dst ipv6_dst", "dl_dst", "switch", "The MAC of whom a routed packet is for."
