@@ -172,7 +172,7 @@ class _Parser(Reader):
                 if not self.take(","):
                     break
             end = self.expect("}", "label matching").end
-        if all(accepts(m)("") for m in matchers):
+        if not self.loose and all(accepts(m)("") for m in matchers):
             self.fail(
                 "vector selector must contain at least one non-empty matcher",
                 self.tokens[self.i - 1],
@@ -290,7 +290,9 @@ class _Parser(Reader):
             )
         if function.experimental and not self.options.experimental:
             self.fail(f"function {name.text!r} is not enabled", name)
+        self.loose = name.text == "info"  # its second argument is no selector of series by itself
         args, close = self.arguments()
+        self.loose = False
         least = len(function.args) - function.optional
         most = len(function.args) if function.variadic == 0 else 10**6
         if not least <= len(args) <= most:
@@ -311,8 +313,11 @@ class _Parser(Reader):
                 self.fail(
                     f"{edges} modifier can only be used with: {', '.join(safe)} - not with {name.text}", arg
                 )
-        if name.text == "info" and len(args) > 1 and not isinstance(args[1], Selector):
-            self.fail("expected label selectors only", args[1])
+        if name.text == "info":
+            if len(args) > 1 and not isinstance(args[1], Selector):
+                self.fail("expected label selectors only", args[1])
+            if isinstance(args[0], Selector) and all(accepts(m)("") for m in args[0].matchers):
+                self.fail("vector selector must contain at least one non-empty matcher", args[0])
         return Call(
             start=name.start,
             end=close.end,

@@ -30,6 +30,7 @@ class Reader:
         self.tokens = lexer.tokens(text)
         self.i = 0
         self.depth = 0
+        self.loose = False  # whether a selector may match every series
 
     @property
     def token(self) -> Token:
@@ -66,6 +67,8 @@ class Reader:
         """A duration that must be positive: of a range, of a sub-query's step."""
         began = self.token
         found = self._sum(where) if self.options.experimental else self._plain(where)
+        if not self.options.experimental and self.at("+", "-", "*", "/", "%", "^"):
+            self.fail("experimental duration expression is not enabled")
         if not isinstance(found, Duration) and not found >= 0.001:
             self.fail("duration must be greater than 0", began, mend="at least a millisecond")
         return found
