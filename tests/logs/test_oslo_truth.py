@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from peers import venv
 from weatherglass.logs.framing import Framer
+from weatherglass.logs.lines import Line, classify
 from weatherglass.logs.parse import parse_text
 
 UUIDS = st.uuids().map(str)
@@ -48,7 +49,11 @@ LINES = st.sampled_from(
         ),
     ]
 ) | st.text(st.characters(exclude_categories=["Cs", "Nd"], exclude_characters="\n\r"), max_size=40)
-MESSAGES = st.lists(LINES, min_size=1, max_size=4).map("\n".join)
+# The one limit: a raw line that is a whole head of another format (a time and what follows) begins an event.
+HEADS = {Line.OSLO, Line.PREFIXED, Line.STAMP, Line.SYSLOG, Line.ALONE}
+MESSAGES = st.lists(LINES.filter(lambda line: classify(line)[0] not in HEADS), min_size=1, max_size=4).map(
+    "\n".join
+)
 RECORDS = st.fixed_dictionaries(
     {
         "logger": st.sampled_from(

@@ -70,9 +70,12 @@ _UNSTAMPED = (
     *(Line.RAW, Line.OPEN, Line.CLOSE),
 )
 
+# Under oslo.log's head these are what a service was told and tells (a body, a guest's console), not events.
+_TOLD = (Line.DATA, Line.REPORT, Line.KERNEL, Line.JOURNAL)
+
 JOINS: Final[dict[State, dict[Line, State]]] = {
     State.IDLE: {},
-    State.OSLO: _all(State.OSLO, *_UNSTAMPED, Line.DATA) | {Line.SAME: State.TRACED},
+    State.OSLO: _all(State.OSLO, *_UNSTAMPED, *_TOLD) | {Line.SAME: State.TRACED},
     State.TRACED: _all(State.TRACED, Line.SAME, Line.INDENT, Line.FILE, Line.BLANK),
     State.STAMPED: _all(State.STAMPED, *_UNSTAMPED, Line.SAME),
     State.SINGLE: _all(State.SINGLE, Line.INDENT, Line.CAUSE, Line.BLANK),
@@ -106,6 +109,8 @@ STARTS: Final[dict[Line, State]] = {
     Line.FILE: State.FRAMES,  # a SyntaxError's, which has no "Traceback" before it
     Line.OPEN: State.OBJECT,
     Line.CLOSE: State.SINGLE,
+    Line.REPORT: State.STAMPED,
+    Line.KERNEL: State.SINGLE,
     Line.JOURNAL: State.JOURNAL,
     Line.INDENT: State.SINGLE,
     Line.BLANK: State.SINGLE,

@@ -33,6 +33,8 @@ class Line(Enum):
     FILE = auto()  # '  File "…", line 1': a frame, or a SyntaxError's first line
     OPEN = auto()  # "{" by itself: JSON over several lines
     CLOSE = auto()  # "}" by itself
+    REPORT = auto()  # "=ERROR REPORT==== …": RabbitMQ's before 3.7
+    KERNEL = auto()  # "[   12.345678]": the kernel's ring
     JOURNAL = auto()  # the first line of an entry of the journal's export
     INDENT = auto()
     BLANK = auto()
@@ -95,10 +97,10 @@ _WORDS: Final = (
     ("ts=", Line.DATA),
     ("level=", Line.DATA),
     ("__CURSOR=", Line.JOURNAL),
-    ("=INFO REPORT==== ", Line.STAMP),
-    ("=WARNING REPORT==== ", Line.STAMP),
-    ("=ERROR REPORT==== ", Line.STAMP),
-    ("=CRASH REPORT==== ", Line.STAMP),
+    ("=INFO REPORT==== ", Line.REPORT),
+    ("=WARNING REPORT==== ", Line.REPORT),
+    ("=ERROR REPORT==== ", Line.REPORT),
+    ("=CRASH REPORT==== ", Line.REPORT),
 )
 _BY_FIRST: Final = {
     letter: tuple(one for one in _WORDS if one[0][0] == letter) for letter in {word[0] for word, _ in _WORDS}
@@ -129,7 +131,9 @@ def classify(line: str, key: Key | None = None) -> tuple[Line, Key | None]:
         return Line.STAMP, None
     if first in _BRACES and line.rstrip("\r\n, ") == first:
         return _BRACES[first], None
-    if _SYSLOG.match(line) or _KERNEL.match(line) or _ARCHIVED.match(line):
+    if _KERNEL.match(line):
+        return Line.KERNEL, None
+    if _SYSLOG.match(line) or _ARCHIVED.match(line):
         return Line.SYSLOG, None
     if _ACCESS.match(line):
         return Line.ALONE, None

@@ -10,8 +10,9 @@ import re
 from sys import intern
 from typing import Final
 
+from weatherglass.kernels.oslolines import requests
 from weatherglass.logs.formats.stamps import stamp
-from weatherglass.logs.formats.traces import BEGIN, exception_of
+from weatherglass.logs.formats.traces import exception_in
 from weatherglass.logs.reading import MONTHS, Reading, Value, level_of, second_ns
 
 _ADDRESS = r"(?:[0-9a-fA-F.:%]{3,60}|[\w.-]{1,200}|-|)"
@@ -54,31 +55,15 @@ _KNOWN_STATUS: Final = {str(number): number for number in range(100, 600)}
 _SECONDS = re.compile(r"\d{1,9}\.\d{1,9}", re.ASCII).fullmatch
 _REMOTE = re.compile(r"[0-9a-fA-F.:]{3,45}", re.ASCII).fullmatch
 
+# nova's form of it by words, twice as fast as the expression, which reads all forms alike.
+_nova = requests(_KNOWN_METHODS, _KNOWN_PROTOCOLS, _KNOWN_STATUS, _SECONDS, _REMOTE)
+
 
 def request_fields(message: str) -> dict[str, Value]:
     """The fields of OpenStack's request lines: nova's, neutron's, placement's `ADDRESS "GET …" status: … len: … time: …`."""
-    words = message.split(" ", 10)
-    # nova's form of it by words, twice as fast as the expression below, which reads all forms alike.
-    if len(words) == 10 and words[4] == "status:" and words[6] == "len:" and words[8] == "time:":
-        size, path = words[7], words[2]
-        method, protocol, status_ = (
-            _KNOWN_METHODS.get(words[1]),
-            _KNOWN_PROTOCOLS.get(words[3]),
-            _KNOWN_STATUS.get(words[5]),
-        )
-        if (
-            method and protocol and status_ and path.isascii() and path.isprintable() and path
-            and len(size) < 16 and size.isascii() and size.isdigit() and _SECONDS(words[9]) and _REMOTE(words[0])
-        ):  # fmt: skip
-            return {
-                "method": method,
-                "path": path,
-                "status": status_,
-                "bytes": int(size),
-                "remote": words[0],
-                "protocol": protocol,
-                "duration": float(words[9]),
-            }
+    quick = _nova(message)
+    if quick is not None:
+        return quick
     found = _OPENSTACK.match(message)
     if found is None:
         return {}
@@ -225,8 +210,7 @@ def apache_error(text: str, seen_ns: int = 0) -> Reading | None:
     if head["code"]:
         fields["error_code"] = head["code"]
     message = text[head.end() :].rstrip("\r\n")
-    if BEGIN in message:
-        fields.update(exception_of(message.split("\n")))
+    fields.update(exception_in(message))
     return Reading(
         when[0], level_of(head["level"] or ""), intern(head["module"] or ""), message, "apache-error", fields
     )

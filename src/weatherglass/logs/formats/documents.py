@@ -15,7 +15,7 @@ from typing import Any, Final
 from weatherglass.logs.formats.access import REQUEST_MARK, request_fields
 from weatherglass.logs.formats.oslo import IDENTITY, LEVEL_WORDS
 from weatherglass.logs.formats.stamps import iso_ns, number_ns
-from weatherglass.logs.formats.traces import exception_of
+from weatherglass.logs.formats.traces import exception_in, exception_of
 from weatherglass.logs.reading import SEVERITY, Reading, Value, level_of
 
 Document = Mapping[str, Any]
@@ -98,6 +98,8 @@ def _oslo(body: Document, text: str, seen_ns: int) -> Reading:
         lines = trace.split("\n") if isinstance(trace, str) else [str(line) for line in trace]
         fields.update(exception_of(lines))
     message = body["message"]
+    if "exception" not in fields:
+        fields.update(exception_in(message))
     if REQUEST_MARK in message:
         fields.update(request_fields(message))
     created = body.get("created")

@@ -13,7 +13,7 @@ from sys import intern
 from typing import Final
 
 from weatherglass.logs.formats.stamps import stamp
-from weatherglass.logs.formats.traces import BEGIN, exception_of, java_exception_of
+from weatherglass.logs.formats.traces import exception_in, java_exception_of
 from weatherglass.logs.reading import LEVELS, Reading, Value
 
 _WORDS: Final = {
@@ -404,9 +404,7 @@ def _reading(text: str, at: int, found: _Header) -> Reading:
             found.name_thread(found.numbers[1])
     message = text[found.end :].rstrip("\r\n")
     if "\n" in message:
-        found.fields.update(
-            exception_of(message.split("\n")) if BEGIN in message else java_exception_of(message)
-        )
+        found.fields.update(exception_in(message) or java_exception_of(message))
     return Reading(at, found.level, intern(found.logger), message, "header", found.fields)
 
 
@@ -416,7 +414,7 @@ def basic(text: str, seen_ns: int = 0) -> Reading | None:
     if head is None:
         return None
     message = text[head.end() :].rstrip("\r\n")
-    fields: dict[str, Value] = dict(exception_of(message.split("\n"))) if BEGIN in message else {}
+    fields: dict[str, Value] = exception_in(message)
     return Reading(
         0, LEVELS[head["level"]], intern(head["name"] or head["tag"] or ""), message, "header", fields
     )

@@ -14,8 +14,9 @@ from sys import intern
 from typing import Final
 
 from weatherglass.base.time import MS_NS
+from weatherglass.kernels.oslolines import reader
 from weatherglass.logs.formats.access import REQUEST_MARK, request_fields
-from weatherglass.logs.formats.traces import BEGIN, exception_of, without_summary
+from weatherglass.logs.formats.traces import BEGIN, exception_in, exception_of, without_summary
 from weatherglass.logs.reading import LEVELS, Reading, Value, second_ns
 
 IDENTITY: Final = {
@@ -104,17 +105,18 @@ def oslo(text: str, seen_ns: int = 0) -> Reading | None:
             message, lines = (text[begin:], []) if cut < 0 else (text[begin:cut], text[cut + 1 :].split("\n"))
         message = message.rstrip("\r\n")
         if lines:
-            trace = _trace(lines, prefix, logger)
+            trace = _trace(lines, prefix, logger, instance)
             fields.update(exception_of(trace))
             if context is not None:
-                message = without_summary(message, trace)
-        elif BEGIN in message:
-            fields.update(exception_of(message.split("\n")))
+                whole = _trace(lines, prefix, logger, instance, cut=False) if BEGIN in message else trace
+                message = without_summary(message, whole)
     if level == "DEBUG":
         place = place_of(message)
         if place:
             message = message[: place[0]]
             fields.update(place[1])
+    if "exception" not in fields:
+        fields.update(exception_in(message))
     if REQUEST_MARK in message:
         fields.update(request_fields(message))
     at = second_ns(second)
@@ -146,24 +148,28 @@ def place_of(message: str) -> tuple[int, Mapping[str, Value]] | None:
     return None if place is None else (begin, place)
 
 
-def _trace(lines: list[str], prefix: str, logger: str) -> list[str]:
-    """The last traceback of prefixed lines, without the prefix. The end is looked at first: tracebacks are long."""
-    for number in range(len(lines) - 1, -1, -1):
-        if lines[number].rstrip("\r").endswith(BEGIN) and _unprefixed(lines[number], prefix, logger) == BEGIN:
+def _trace(
+    lines: list[str], prefix: str, logger: str, instance: str | None, *, cut: bool = True
+) -> list[str]:
+    """The last (or all, not `cut`) traceback of prefixed lines, without the prefix. The end is looked at first: tracebacks are long."""
+    marked = f"[instance: {instance}] " if instance else ""
+    for number in range(len(lines) - 1, -1, -1) if cut else ():
+        if (
+            lines[number].rstrip("\r").endswith(BEGIN)
+            and _unprefixed(lines[number], prefix, logger, marked) == BEGIN
+        ):
             lines = lines[number:]
             break
-    return [_unprefixed(line, prefix, logger) for line in lines]
+    return [_unprefixed(line, prefix, logger, marked) for line in lines]
 
 
-def _unprefixed(line: str, prefix: str, logger: str) -> str:
+def _unprefixed(line: str, prefix: str, logger: str, marked: str) -> str:
     """A traceback line without oslo.log's exception prefix."""
     if not line.startswith(prefix):
         return line
     rest = line[len(prefix) :].partition(" ")[2]
     rest = rest[len(logger) :].removeprefix(" ") if rest.startswith(logger) else rest
-    if rest.startswith("[instance: "):
-        rest = rest.partition("] ")[2]
-    return rest.rstrip("\r")
+    return (rest.removeprefix(marked) if marked else rest).rstrip("\r")
 
 
 def _coloured(text: str, seen_ns: int) -> Reading | None:
@@ -218,14 +224,13 @@ Row = tuple[int, str, str, str, str, Mapping[str, Value] | None]
 def quick_reader() -> Callable[[str], Row | None]:
     """A reader of common lines by slices, that remembers what comes again and again; bounded; of one thread.
 
-    It gives the reading of a text, or None: then the table of formats has to be asked. A function over its own
-    tables, not an object: that is a tenth faster, and this is the hottest loop of the room.
+    It gives the reading of a text, or None: then the table of formats has to be asked. The loop itself is compiled
+    (`kernels.oslolines`); here is what it asks when something comes for the first time.
     """
     seconds: dict[str, int] = {}
     loggers: set[str] = set()
     pids: dict[str, int] = {}
     known: dict[tuple[str, str, str], dict[str, Value]] = {}
-    millis_of, second_of, level_of_, fields_of = _MILLIS.get, seconds.get, LEVEL_WORDS.get, known.get
 
     def meet(key: tuple[str, str, str]) -> dict[str, Value] | None:
         """The fields of a process, a context and an instance that come for the first time, if they are such."""
@@ -237,7 +242,9 @@ def quick_reader() -> Callable[[str], Row | None]:
             if len(pids) >= _MOST:
                 pids.clear()
             number = pids[pid] = int(pid)
-        if _WHOLE_CONTEXT.fullmatch(context) is None or (instance and _WHOLE_UUID.fullmatch(instance) is None):
+        if _WHOLE_CONTEXT.fullmatch(context) is None or (
+            instance and _WHOLE_UUID.fullmatch(instance) is None
+        ):
             return None
         fields: dict[str, Value] = {"pid": number, **context_fields(context)}
         if instance:
@@ -250,9 +257,11 @@ def quick_reader() -> Callable[[str], Row | None]:
     def meet_second(text: str) -> int:
         if _SECOND.fullmatch(text) is None:
             return 0
-        if len(seconds) >= _MOST:
-            seconds.clear()
-        seconds[text] = at = second_ns(text)
+        at = second_ns(text)
+        if at:
+            if len(seconds) >= _MOST:
+                seconds.clear()
+            seconds[text] = at
         return at
 
     def meet_logger(logger: str) -> bool:
@@ -263,37 +272,15 @@ def quick_reader() -> Callable[[str], Row | None]:
         loggers.add(logger)
         return True
 
-    def quick(text: str) -> Row | None:
-        millis = millis_of(text[19:24])
-        if millis is None:
-            return None
-        second = second_of(text[:19]) or meet_second(text[:19])
-        parts = text[24:].split(" ", 3)
-        if not second or len(parts) != 4:
-            return None
-        pid, word, logger, rest = parts
-        level = level_of_(word)
-        end = rest.find("] ")
-        # The lines of an exception have no bracket: they are for the table.
-        if level is None or end < 0 or rest[0] != "[" or not (logger in loggers or meet_logger(logger)):
-            return None
-        if rest.startswith("[instance: ", end + 2) and rest[end + 49 : end + 51] == "] ":
-            key = pid, rest[1:end], rest[end + 13 : end + 49]
-            message = rest[end + 51 :].rstrip("\r\n")
-        else:
-            key = pid, rest[1:end], ""
-            message = rest[end + 2 :].rstrip("\r\n")
-        fields = fields_of(key) or meet(key)
-        if fields is None:
-            return None
-        if "\n" in message and (BEGIN in message or "\n" + text[:24] in message):
-            return None
-        if REQUEST_MARK in message:
-            fields = {**fields, **request_fields(message)}
-        if level == "DEBUG" and ".py" in message[-20:]:
-            place = place_of(message)
-            if place:
-                message, fields = message[: place[0]], {**fields, **place[1]}
-        return second + millis, level, logger, message, "oslo", fields
-
-    return quick
+    return reader(
+        LEVEL_WORDS,
+        _MILLIS,
+        seconds,
+        loggers,
+        known,
+        meet_second,
+        meet_logger,
+        meet,
+        request_fields,
+        place_of,
+    )

@@ -12,7 +12,7 @@ GROUP = "Exception Group Traceback (most recent call last):"
 _CLASS = re.compile(r"([A-Za-z_][\w.]{0,300})(?:: ?(.*))?$", re.DOTALL)
 _NOT_A_CLASS = ("During handling of", "The above exception", "[SQL: ", "[parameters: ", "(Background on")
 _SYNTAX_PLACE = re.compile(r":  {0,3}File \"[^\"\n]{1,300}\", line \d{1,9}$", re.ASCII)
-_MOST_LINES = 64
+_MOST_LINES = 500
 _OPENINGS = (
     BEGIN,
     "Exception in ",
@@ -69,22 +69,33 @@ def exception_of(lines: Sequence[str]) -> dict[str, Value]:
     return fields
 
 
+def exception_in(message: str) -> dict[str, Value]:
+    """The exception of a traceback that stands in a message's own lines; empty when there is none."""
+    if BEGIN not in message:
+        return {}
+    lines = message.split("\n")
+    return exception_of(lines) if BEGIN in lines or any(line.endswith(GROUP) for line in lines) else {}
+
+
 def without_summary(message: str, lines: Sequence[str]) -> str:
-    """The message without the summary of the exception that oslo.log puts behind it, which the traceback says again."""
-    raised = _raised(lines)
-    if raised is None:
-        return message
-    told, found, _ = raised
-    if found[1].endswith(("SyntaxError", "IndentationError", "TabError")):
-        # Of these the first line of what is told is the place.
-        place = _SYNTAX_PLACE.search(message, max(len(message) - 500, 0))
-        return message[: place.start()] if place else message
-    text = "\n".join(told[:_MOST_LINES]).rstrip()
-    while text:
-        if message.endswith(text) and message.endswith(": " + text):
-            return message[: -len(text) - 2]
-        text = text.rpartition("\n")[0].rstrip()  # what follows are notes
-    return message
+    """The message without the summary of the exception that oslo.log puts behind it, which the traceback says again.
+
+    The summary is what the traceback's lines say from the exception's class on (of a SyntaxError the place alone,
+    without notes). The exception's own text may hold another traceback, so every such line is looked at.
+    """
+    lines = [line[4:] if line.startswith("  | ") else line for line in lines]  # a group's margin
+    for number in range(len(lines) - 1, max(len(lines) - _MOST_LINES, -1), -1):
+        line = lines[number]
+        if not line or line[0].isspace():
+            continue
+        at = message.rfind(f": {line.rstrip()}")
+        if at < 0:
+            continue
+        told = message[at + 2 :]
+        if "\n".join(lines[number : number + told.count("\n") + 1]).rstrip() == told.rstrip():
+            return message[:at]
+    place = _SYNTAX_PLACE.search(message, max(len(message) - 500, 0))
+    return message[: place.start()] if place else message
 
 
 def java_exception_of(message: str) -> dict[str, Value]:
