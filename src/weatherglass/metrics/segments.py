@@ -1,7 +1,7 @@
 """Index segments: the label sets of many series in one file, written once, loaded piece by piece.
 
     "WGSERIE\\0", version u16, zero u16, zero u32                                 16 bytes
-    pieces: raw size u32, size u32, crc32 u32, zstd(body of a record of labels)
+    pieces: raw size u32, size u32, crc32 u32, zstd(body of a record of labels); one of no bytes is the last
 
 A piece is the body that `records` gives new label sets in the log, of up to 65,536 series; the index takes it in
 one call (`Index.load`), so that a start goes through no label set in Python and never holds a whole segment.
@@ -40,6 +40,7 @@ def write_segment(files: Files, path: Path, bodies: Iterable[bytes]) -> int:
         for body in bodies:
             packed = compress(body)
             file.write(_PIECE.pack(len(body), len(packed), crc32(packed)) + packed)
+        file.write(_PIECE.pack(0, 0, 0))
         file.sync()
         return file.tell()
     finally:
@@ -50,9 +51,9 @@ def read_segment(files: Files, path: Path) -> Iterator[bytes]:
     """The bodies of a segment. Raises Corrupt."""
     size = files.size(path)
     head = files.read(path, 0, _HEADER.size)
-    if len(head) < _HEADER.size or head[:8] != _MAGIC:
+    if len(head) < _HEADER.size or head[:8] != _MAGIC or any(head[10:12]):
         raise _corrupt(path)
-    _, version, zero, rest = _HEADER.unpack(head)
+    _, version, _, rest = _HEADER.unpack(head)
     if version == 1:
         data = files.read(path)
         if len(data) < _FIRST.size:
@@ -60,23 +61,27 @@ def read_segment(files: Files, path: Path) -> Iterator[bytes]:
         _, _, _, raw, crc = _FIRST.unpack_from(data)
         yield _inflated(path, data[_FIRST.size :], raw, crc)
         return
-    if version != _VERSION or zero or rest:
+    if version != _VERSION or rest:
         raise Corrupt(
             f"index segment format {version}, this program knows {_VERSION}",
             where=str(path),
             mend="run the version of Weatherglass that wrote it, or a newer one",
         )
     at = _HEADER.size
-    while at < size:
+    while True:
         head = files.read(path, at, _PIECE.size)
         if len(head) < _PIECE.size:
             raise _corrupt(path)
         raw, packed, crc = _PIECE.unpack(head)
-        data = files.read(path, at + _PIECE.size, packed)
+        at += _PIECE.size + packed
+        if not raw:
+            if at != size or packed or crc:
+                raise _corrupt(path)
+            return
+        data = files.read(path, at - packed, packed)
         if len(data) != packed:
             raise _corrupt(path)
         yield _inflated(path, data, raw, crc)
-        at += _PIECE.size + packed
 
 
 def _inflated(path: Path, packed: bytes, raw: int, crc: int) -> bytes:
