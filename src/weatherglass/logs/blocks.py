@@ -69,7 +69,11 @@ def encode_block(tenant: str, table: pa.Table) -> bytes:
     import pyarrow.parquet as pq
 
     columns = {name: _stored(name, table.column(name)) for name in table.column_names}
-    columns = {name: column for name, column in columns.items() if column.null_count < len(column)}
+    columns = {
+        name: column
+        for name, column in columns.items()
+        if name in ("level", "logger") or column.null_count < len(column)
+    }
     text_filters: list[bytes | None] = [None] * len(table)
     field_filters: list[bytes | None] = [None] * len(table)
     for begin in range(0, len(table), GROUP_ROWS):
@@ -145,6 +149,8 @@ def words_in(group: Mapping[str, pa.Array]) -> tuple[set[str], set[str]]:
             )
         elif pa.types.is_string(kind):
             fields |= distinct_words("\n".join(array.unique().drop_null().to_pylist()))
+        elif pa.types.is_boolean(kind):
+            fields |= {"true", "false"}
         elif pa.types.is_integer(kind):
             fields |= distinct_words("\n".join(map(str, array.unique().drop_null().to_pylist())))
         elif pa.types.is_map(kind):

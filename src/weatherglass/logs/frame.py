@@ -156,13 +156,15 @@ class Frame:
     def numbers(self, name: str) -> tuple[np.ndarray, np.ndarray] | None:
         """(values float64 or int64, where there is one) of a column of numbers, or None."""
         import numpy as np
+        import pyarrow as pa
         import pyarrow.compute as pc
 
         array = self.array(name)
         if array is None:
             return None
         there = np.asarray(pc.is_valid(array).to_numpy(zero_copy_only=False), bool)
-        return np.asarray(pc.fill_null(array, 0).to_numpy(zero_copy_only=False)), there
+        zero = pa.scalar(False) if pa.types.is_boolean(array.type) else pa.scalar(0, array.type)
+        return np.asarray(pc.fill_null(array, zero).to_numpy(zero_copy_only=False)), there
 
     # --- rows --------------------------------------------------------------------------------------------
 

@@ -47,6 +47,9 @@ _FORMS = (
     ("TERM", re.compile(rf"(?:{_TERM_CHARACTER}|[/=<>\-]){_INNER}*", re.DOTALL)),
 )
 
+_BOUND = (*(form for form in _FORMS if form[0] == "PHRASE"), ("TERM", re.compile(r"[^\s()\[\]{}\"]+")))
+"""After a comparison stands its bound, in which instants need no escapes."""
+
 
 def tokens(text: str) -> list[Token]:
     """Ends with END. Raises Invalid."""
@@ -59,7 +62,7 @@ def tokens(text: str) -> list[Token]:
         if space:
             at = space.end()
             continue
-        for kind, form in _FORMS:
+        for kind, form in _BOUND if out and out[-1].kind == "COMPARE" else _FORMS:
             found = form.match(text, at)
             if found is None or (kind == "COMPARE" and not (out and out[-1].kind == ":")):
                 continue

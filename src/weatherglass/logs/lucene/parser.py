@@ -53,7 +53,7 @@ class _Parser:
 
     @property
     def token(self) -> Token:
-        return self._tokens[self._at]
+        return self._tokens[min(self._at, len(self._tokens) - 1)]
 
     def wrong(self, what: str) -> Invalid:
         shown = f" ({self.token.text[:20]!r})" if self.token.text else ""
