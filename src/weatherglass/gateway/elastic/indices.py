@@ -112,8 +112,9 @@ class Indices:
         rows = self.rows(tenant)
         # The services are asked for only where they may be meant: that is a question to the whole store.
         known = set(rows) if plain and all(one in rows for one in plain) else self.known(tenant)
-        if any(one.startswith(OURS) for one in plain):
-            known |= {one for one in plain if one == REST}
+        if any(one.startswith(OURS) and one not in known for one in plain):
+            known |= {of_service(service) for service in self._store.services(tenant, fresh=True)}
+            known |= plain & {REST}
         return names.resolve(expression, known, self.aliases(tenant), lenience, self.now_ms)
 
     def choose(self, tenant: str, expression: str, lenience: Lenience) -> Chosen:

@@ -60,14 +60,14 @@ class Store:
             for hit in self.find(tenant, holds, (("@timestamp", True),), len(ids), track=False).hits
         ]
 
-    def services(self, tenant: str) -> list[str]:
+    def services(self, tenant: str, *, fresh: bool = False) -> list[str]:
         """The services whose events are here, "" for events of none."""
-        return list(self.counts(tenant))
+        return list(self.counts(tenant, fresh=fresh))
 
-    def counts(self, tenant: str) -> Mapping[str, int]:
+    def counts(self, tenant: str, *, fresh: bool = False) -> Mapping[str, int]:
         """Service → its events that are in no index, "" for those of none; looked for every other second."""
         known = self._services.get(tenant)
-        if known is not None and time.monotonic() < known[0]:
+        if known is not None and not fresh and time.monotonic() < known[0]:
             return known[1]
         counted = self.aggregate(
             tenant,
@@ -83,7 +83,8 @@ class Store:
     def bytes_each(self) -> float:
         """What an event takes on disk, on average over all tenants."""
         told = self._room.stats()
-        return float(told.get("bytes_stored", 0)) / max(1, int(told.get("events", 0)))
+        taken = int(told.get("bytes_stored", 0)) + int(told.get("head_bytes", 0))
+        return taken / max(1, int(told.get("events", 0)))
 
 
 class Found:

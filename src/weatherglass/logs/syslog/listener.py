@@ -183,11 +183,7 @@ class Syslog:
 
     def _event(self, message: bytes, peer: str, kind: str) -> RawEvent:
         self.counts.taken += 1
-        text = (
-            message.decode("utf-8", "surrogateescape")
-            .encode("utf-8", "surrogatepass")
-            .decode("utf-8", "replace")
-        )
+        text = message.decode("utf-8", "surrogateescape")
         labels = (("peer", peer), ("source", f"syslog/{kind}")) if peer else (("source", f"syslog/{kind}"),)
         return RawEvent(self._clock.now_ns(), labels, text.rstrip("\r\n\0") + "\n")
 

@@ -1,0 +1,24 @@
+"""python-logging-loki: a handler of Python's logging."""
+
+import logging
+import os
+
+import logging_loki
+
+handler = logging_loki.LokiHandler(
+    url=os.environ["URL"] + "/loki/api/v1/push",
+    tags={"app": "lokitest"},
+    auth=("anybody", os.environ["TOKEN"]),
+    version="1",
+)
+
+
+def fail(record):
+    raise
+
+
+handler.handleError = fail
+log = logging.getLogger("wire")
+log.addHandler(handler)
+log.error("the disk of %s is full", "ctl-1", extra={"tags": {"zone": "a"}})
+log.warning("a second line")
