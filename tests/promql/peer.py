@@ -11,6 +11,11 @@ from kernels.protobuf import request
 BINARY = "/usr/bin/prometheus"
 
 
+def free_address():
+    """An address on loopback that nobody uses just now."""
+    return f"127.0.0.1:{_free_port()}"
+
+
 def _free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -18,12 +23,12 @@ def _free_port():
 
 
 class Prometheus:
-    """A running server with an empty database in `folder`."""
+    """A running server with an empty database in `folder`; `config` is its configuration, as JSON is YAML."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, config="{}\n", address=""):
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "prometheus.yml").write_text("{}\n")
-        address = f"127.0.0.1:{_free_port()}"
+        (folder / "prometheus.yml").write_text(config)
+        address = address or free_address()
         self.output = (folder / "output").open("wb")
         self.process = subprocess.Popen(
             [
