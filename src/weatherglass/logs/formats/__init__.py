@@ -10,8 +10,9 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from weatherglass.logs.formats.access import apache_error, combined, haproxy, nginx_error, uwsgi
-from weatherglass.logs.formats.headers import basic, header, libvirt, redis, supercomputer
+from weatherglass.logs.formats.headers import basic, header
 from weatherglass.logs.formats.kubernetes import klog, logfmt
+from weatherglass.logs.formats.makes import libvirt, redis, supercomputer
 from weatherglass.logs.formats.oslo import devstack, oslo
 from weatherglass.logs.formats.services import ceph, kernel, lustre, mariadb, rabbitmq, vlog
 from weatherglass.logs.formats.syslog import syslog
