@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from weatherglass.metrics.gnocchi import attributes, metrics, registry, resources, rules
 from weatherglass.metrics.gnocchi.attributes import ResourceType, resource_id
 from weatherglass.metrics.gnocchi.desks.ground import Ground
-from weatherglass.metrics.gnocchi.desks.metrics import Page, wanted
+from weatherglass.metrics.gnocchi.desks.metrics import Page
+from weatherglass.metrics.gnocchi.desks.metrics import wanted as metric_wanted
 from weatherglass.metrics.gnocchi.errors import Bad, Missing, Taken, fitting, no_resource
 from weatherglass.metrics.gnocchi.filters import Filter
 from weatherglass.metrics.gnocchi.model import Metric, Resource
@@ -72,7 +73,7 @@ class Resources:
             if isinstance(one, str):
                 metrics.attach(connection, resource, name, one)
             else:
-                fresh.append(wanted(connection, name, one))
+                fresh.append(metric_wanted(connection, name, one))
         metrics.create(connection, fresh, creator=resource.creator, tenant=caller.tenant, resource=resource)
         if named:
             self._ground.cache.clear()
@@ -210,9 +211,10 @@ class Resources:
         given: Mapping[str, Any],
         names: list[str],
         declared: Mapping[str, Any] | None = None,
+        wanted: Mapping[str, Any] | None = None,
     ) -> list[Metric]:
-        """The metrics `names` of a resource, made where they are not there, like the resource and its type.
-        Raises Missing, Bad, Taken (the resource is of another type), Forbidden."""
+        """The metrics `names` of a resource, made (as `wanted` says) where they are not there, like the resource and
+        its type. Raises Missing, Bad, Taken (the resource is of another type), Forbidden."""
         identity = resource_id(original, caller.creator)
         with self._ground.tables.write() as connection:
             try:
@@ -234,5 +236,5 @@ class Resources:
             else:
                 caller.enforce("update resource", found.shown())
             have = found.metrics or {}
-            self._give(connection, caller, found, {name: {} for name in names if name not in have})
+            self._give(connection, caller, found, {name: wanted or {} for name in names if name not in have})
             return metrics.of_resources(connection, [identity], names)

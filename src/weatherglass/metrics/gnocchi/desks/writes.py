@@ -103,19 +103,20 @@ class Writes:
     # --- statsd ------------------------------------------------------------------------------------------
 
     def flush(
-        self, caller: Caller, resource: str, policy: str, values: Mapping[str, Sequence[tuple[int, float]]]
+        self,
+        caller: Caller,
+        resource: str,
+        policy: str | None,
+        values: Mapping[str, Sequence[tuple[int, float]]],
     ) -> Written:
-        """A statsd's counters, gauges and timers since its last flush, as metrics of one resource."""
-        body = {
-            resource: {
-                name: {
-                    "archive_policy_name": policy,
-                    "measures": [{"timestamp": ms / 1000, "value": value} for ms, value in points],
-                }
-                for name, points in values.items()
-            }
-        }
-        return self._measures.post_named(caller, body, create=True)
+        """A statsd's counters, gauges and timers since its last flush, as metrics of one generic resource, which is
+        made where it is not there. Without a policy the rules choose. Raises Bad, Forbidden."""
+        given = {} if policy is None else {"archive_policy_name": policy}
+        made = self._resources.ensured(caller, registry.GENERIC, resource, {}, list(values), wanted=given)
+        by_name = {one.name: one for one in made}
+        return self._measures.post_columns(
+            caller, [by_name[name] for name in values], _columns(list(values.values()))
+        )
 
     # --- Prometheus --------------------------------------------------------------------------------------
 
