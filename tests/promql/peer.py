@@ -25,7 +25,7 @@ def _free_port():
 class Prometheus:
     """A running server with an empty database in `folder`; `config` is its configuration, as JSON is YAML."""
 
-    def __init__(self, folder, config="{}\n", address=""):
+    def __init__(self, folder, config="{}\n", address="", more=()):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "prometheus.yml").write_text(config)
         address = address or free_address()
@@ -39,6 +39,7 @@ class Prometheus:
                 "--web.enable-remote-write-receiver",
                 "--storage.tsdb.retention.time=100y",
                 "--log.level=warn",
+                *more,
             ],
             stdout=self.output,
             stderr=subprocess.STDOUT,
