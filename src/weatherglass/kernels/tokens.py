@@ -714,6 +714,19 @@ class Tokens:
                 type = 1
             if type == 0:
                 soft = 1
+                # `OAuth2.0`, `python3.11`: a name with its version.
+                if (
+                    self.vars == first
+                    and i + 1 < end
+                    and p[i] == ord(".")
+                    and _class[p[i + 1]] & 2
+                    and end - i < 5
+                ):
+                    k = i
+                    while k < end and (_class[p[k]] & 2 or p[k] == ord(".")):
+                        k += 1
+                    if k == end:
+                        break
                 continue
             j = i
             if type == 6 or type == 7:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 from zlib import crc32
@@ -341,8 +341,21 @@ def prefixes(c: Cluster) -> list[tuple[Prefix, int]]:
     return out[::-1]
 
 
-def is_free(prefix: Prefix, behind: Iterable[Cluster]) -> bool:
-    """Whether so much was seen behind a beginning that what stands there is free text."""
+Tail = tuple[str, ...]
+
+
+def tail_of(c: Cluster, place: int) -> Tail:
+    """What stands from a token on, values taken out; empty where that is too short to be known again."""
+    return tuple(map(key_of, c.pattern[place:])) if len(c.pattern) - place >= 3 else ()
+
+
+def is_free(prefix: Prefix, place: int, behind: Iterable[Cluster], known: Mapping[Tail, set[Prefix]]) -> bool:
+    """Whether what stands behind a beginning is free text: much was seen there, or what is seen elsewhere too."""
+    behind = list(behind)
+    if prefix.parts[-1].strip() == ":":
+        told = {tail for c in behind if (tail := tail_of(c, place)) and len(known.get(tail, ())) > 2}
+        if len(told) > 1:
+            return True
     if prefix.parts == (NAMES,):
         return len(set().union(*(c.values[0] for c in behind))) >= prefix.needs
     return len({len(c.pattern) for c in behind}) >= prefix.needs

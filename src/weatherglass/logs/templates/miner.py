@@ -17,11 +17,13 @@ from weatherglass.logs.templates.cluster import (
     Cluster,
     Evidence,
     Prefix,
+    Tail,
     cluster,
     context_of,
     is_free,
     prefixes,
     single,
+    tail_of,
 )
 from weatherglass.logs.templates.layout import TEXT, lay_out, signature
 from weatherglass.logs.templates.mined import ERRORS, Mined, Template, Variable
@@ -90,6 +92,7 @@ class Miner:
         """Template → how many rows are of it."""
         self._homes: dict[Home, dict[int, Cluster]] = defaultdict(dict)
         self._behind: dict[Prefix, dict[int, Cluster]] = defaultdict(dict)
+        self._tails: dict[Tail, set[Prefix]] = defaultdict(set)
         self._free: dict[int, int] = {}
         self._interested: dict[tuple[str, str], set[int]] = defaultdict(set)
 
@@ -241,8 +244,12 @@ class Miner:
         self._settle(changed.values())
 
     def _enter(self, structure: int, c: Cluster, *, undecided: bool) -> None:
-        for prefix, _ in prefixes(c):
+        for prefix, place in prefixes(c):
             self._behind[prefix][id(c)] = c
+            if prefix.parts[-1].strip() == ":" and not prefix.loose and len(self._tails) < MOST_ROWS:
+                tail = tail_of(c, place)
+                if tail:
+                    self._tails[tail].add(prefix)
         mark = signature(c)
         if mark is not None:
             self._homes["words", mark][id(c)] = c
@@ -263,9 +270,17 @@ class Miner:
     def _settle(self, changed: Iterable[Cluster]) -> None:
         """Gives every home that changed its template."""
         todo = list(changed)
+        for c in list(todo):
+            # What came may make known what already stood elsewhere.
+            for prefix, place in prefixes(c):
+                for other in self._tails.get(tail_of(c, place), ()):
+                    if other != prefix and other not in self.memory.free:
+                        todo += list(self._behind[other].values())[:1]
         for c in todo:
-            for prefix, _ in prefixes(c):
-                if prefix not in self.memory.free and is_free(prefix, self._behind[prefix].values()):
+            for prefix, place in prefixes(c):
+                if prefix not in self.memory.free and is_free(
+                    prefix, place, self._behind[prefix].values(), self._tails
+                ):
                     self.memory.free.add(prefix)
                     todo += self._behind[prefix].values()
         homes: dict[Home, dict[int, Cluster]] = defaultdict(dict)
