@@ -379,6 +379,21 @@ class Metrics:
             name: {"type": kind, "help": text, "unit": unit} for name, (kind, text, unit) in known.items()
         }
 
+    def extent(self, tenant: str) -> tuple[int, int, int] | None:
+        """(first, last ms, about how many samples) of a tenant; None without any."""
+        partition = self._partitions.get(tenant)
+        if partition is None:
+            return None
+        with partition.lock:
+            files = [one.summary for one in partition.blocks] + [one.summary for one in partition.kept.every]
+            spans = [(one.first_ms, one.last_ms, one.samples) for one in files]
+            spans += [(one.first_ms, one.last_ms, one.samples) for one in partition.heads()]
+            spans += [(one.first_ms, one.last_ms, one.samples) for one in partition.histogram_heads()]
+            spans = [one for one in spans if one[2]]
+        if not spans:
+            return None
+        return min(one[0] for one in spans), max(one[1] for one in spans), sum(one[2] for one in spans)
+
     def tenants(self) -> list[str]:
         """Names of those who have written."""
         return sorted(self._partitions)

@@ -1,0 +1,64 @@
+"""Write samples of a state that no server runs on into a file: Parquet, OpenMetrics, or Prometheus' text.
+
+Example: weatherglass metrics export --state DIR --tenant site --match '{job="node"}' node.parquet
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from weatherglass.base.errors import Conflict, Invalid
+from weatherglass.base.ids import SITE_TENANT
+from weatherglass.base.time import MS_NS, parse_iso
+from weatherglass.cli import exits, show
+from weatherglass.cli.client import default_state
+
+
+class Form(StrEnum):
+    PARQUET = "parquet"
+    OPENMETRICS = "openmetrics"
+    PROMETHEUS = "prometheus"
+
+
+def run(
+    file: Annotated[Path, typer.Argument(help="A new file.")],
+    state: Annotated[Path | None, typer.Option("--state", metavar="DIR", help="The state folder.")] = None,
+    tenant: Annotated[str, typer.Option(help="Whose samples.")] = SITE_TENANT,
+    match: Annotated[str, typer.Option(help="Which series.")] = '{__name__=~".+"}',
+    since: Annotated[str, typer.Option("--from", metavar="TIME", help="ISO 8601; default: the first.")] = "",
+    until: Annotated[str, typer.Option("--to", metavar="TIME", help="ISO 8601; default: the last.")] = "",
+    form: Annotated[Form, typer.Option("--format", help="What is written.")] = Form.PARQUET,
+    json: show.Json = False,
+) -> int:
+    from weatherglass.house.at_rest import metrics_of
+    from weatherglass.metrics import Matcher, exchange
+    from weatherglass.site.sections.metrics import parse_selector
+
+    if file.exists():
+        raise Conflict(f"{file} is there already", mend="name another file, or remove it")
+    try:
+        matchers = [Matcher(*one) for one in parse_selector(match)]  # type: ignore[arg-type]
+        first = parse_iso(since) // MS_NS if since else -(1 << 53)
+        last = parse_iso(until) // MS_NS if until else 1 << 53
+    except ValueError as error:
+        raise Invalid(str(error)) from error
+    with metrics_of(state or default_state()) as store:
+        if form is Form.PARQUET:
+            moved = exchange.to_parquet(store, tenant, matchers, first, last, file)
+        else:
+            with file.open("x", encoding="utf-8") as out:
+                openmetrics = form is Form.OPENMETRICS
+                moved = exchange.to_text(store, tenant, matchers, first, last, out, openmetrics=openmetrics)
+    if json:
+        show.as_json(
+            {"file": str(file), "samples": moved.samples, "series": moved.series, "left_out": moved.left_out}
+        )
+    else:
+        show.say(f"{file}: {moved.samples} samples of {moved.series} series")
+        if moved.left_out:
+            show.say(f"{moved.left_out} native histograms were left out", "yellow")
+    return exits.OK
