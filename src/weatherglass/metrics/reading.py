@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
+from weatherglass.engine.protocols import Labels
 from weatherglass.kernels import stitch
 from weatherglass.kernels.head import Head
 from weatherglass.metrics.blocks import Block, Columns, Plan
@@ -17,6 +18,8 @@ from weatherglass.metrics.partition import Partition
 from weatherglass.metrics.types import FloatArray, Int64Array, Matcher, Selection
 
 Read = TypeVar("Read")
+
+_SLICE = 256  # series that are read from the heads, or told by name, under one hold of the lock
 
 FIRST_MS, LAST_MS = -(1 << 53), 1 << 53
 """The span of all times that are accepted."""
@@ -42,8 +45,10 @@ def select(partition: Partition, matchers: Sequence[Matcher], start_ms: int, end
     places, times, values = _cut(flat, start_ms, end_ms)
     if holds_histograms(partition):
         return with_histograms(partition, index, numbers, places, times, values, start_ms, end_ms)
-    with partition.lock:
-        labels = [index.labels(number) for number in numbers[places].tolist()]
+    labels: list[Labels] = []
+    for first in range(0, len(places), _SLICE):
+        with partition.lock:
+            labels += [index.labels(number) for number in numbers[places[first : first + _SLICE]].tolist()]
     return Selection(labels, times, values)
 
 
@@ -126,18 +131,46 @@ def _gather(
         blocks, heads = partition.blocks, partition.heads() if open_heads else []
         deletions = partition.kept.deletions
     overlapping, plans, sizes = _planned(blocks, numbers, start_ms, end_ms)
-    with partition.lock:  # the open head must not grow between being measured and being read
-        head_sizes = [head.sizes(numbers, start_ms, end_ms) for head in heads]
-        bounds = np.zeros(len(numbers) + 1, np.int64)
-        np.cumsum(sum(head_sizes, sizes), out=bounds[1:])
-        times, values = np.empty(int(bounds[-1]), np.int64), np.empty(int(bounds[-1]), np.float64)
-        at = bounds[:-1] + sizes
-        for head, size in zip(heads, head_sizes, strict=True):
-            head.read(numbers, start_ms, end_ms, at, times, values)
-            at = at + size
+    newest = [
+        _of_heads(partition, heads, numbers[first : first + _SLICE], start_ms, end_ms)
+        for first in range(0, len(numbers) if heads else 0, _SLICE)
+    ]
+    counts = np.concatenate([one.sizes for one in newest]) if newest else np.zeros(len(numbers), np.int64)
+    bounds = np.zeros(len(numbers) + 1, np.int64)
+    np.cumsum(sizes + counts, out=bounds[1:])
+    times, values = np.empty(int(bounds[-1]), np.int64), np.empty(int(bounds[-1]), np.float64)
+    at = bounds[:-1] + sizes
+    for first, one in zip(range(0, len(numbers), _SLICE), newest, strict=False):
+        starts = np.cumsum(one.sizes) - one.sizes
+        to = at[first : first + _SLICE]
+        stitch.spread(one.times, starts, one.sizes, to, times)
+        stitch.spread(one.values.view(np.int64), starts, one.sizes, to, values.view(np.int64))
     flat = Columns(numbers, bounds, times, values)
     _fill(overlapping, plans, flat, deletions)
     return flat
+
+
+class _Newest(NamedTuple):
+    sizes: Int64Array
+    times: Int64Array
+    values: FloatArray
+
+
+def _of_heads(
+    partition: Partition, heads: Sequence[Head], numbers: Int64Array, start_ms: int, end_ms: int
+) -> _Newest:
+    """What heads hold of some series. Few at a time, so that a writer never waits long for the lock."""
+    with partition.lock:  # the open head must not grow between being measured and being read
+        each = [head.sizes(numbers, start_ms, end_ms) for head in heads]
+        sizes = np.sum(each, axis=0)
+        ends = np.cumsum(sizes)
+        total = int(ends[-1]) if len(ends) else 0
+        times, values = np.empty(total, np.int64), np.empty(total, np.float64)
+        at = ends - sizes
+        for head, size in zip(heads, each, strict=True):
+            head.read(numbers, start_ms, end_ms, at, times, values)
+            at = at + size
+    return _Newest(sizes, times, values)
 
 
 def _planned(
