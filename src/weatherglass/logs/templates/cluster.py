@@ -215,10 +215,11 @@ def _absorbed(clusters: list[Cluster]) -> list[Cluster]:
 
 def _alike(clusters: list[Cluster], evidence: Evidence) -> list[Cluster]:
     """Several places that vary at once: most of the words must be the same, and each place have many words."""
-    if not WORDS <= len(clusters) <= 96:
+    if len(clusters) < WORDS:
         return clusters
     keys = {id(c): [key_of(shape) for shape in c.pattern] for c in clusters}
-    left, out = list(clusters), []
+    # All with all: of very many the first, which will take in the others where they are like them.
+    left, out = clusters[:CROWD], clusters[CROWD:]
     while left:
         base = left[0]
         mine = keys[id(base)]
