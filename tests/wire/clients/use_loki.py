@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 
 import logging_loki
 
@@ -14,7 +15,7 @@ handler = logging_loki.LokiHandler(
 
 
 def fail(record):
-    raise
+    sys.exit(f"it was not taken: {record}")
 
 
 handler.handleError = fail

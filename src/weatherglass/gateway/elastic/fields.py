@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from weatherglass.gateway.elastic.dates import looks_like_date
+from weatherglass.gateway.elastic.dates import looks_like_date, read
 from weatherglass.gateway.elastic.faults import Fault
 from weatherglass.logs.fields import LABELS, OWN
 
@@ -32,6 +32,14 @@ _KNOWN = KEYWORDS | TEXTS | NUMBERS | DATES | frozenset(
 _BESIDE = OWN - {*LABELS, "level", "logger", "message", "template", "template_id"}
 
 
+SHADOW = "_date"
+"""Under this name lie the instants of dates in formats that the store does not read by itself (see `shadows`)."""
+
+_PLAIN = frozenset(
+    ("strict_date_optional_time", "date_optional_time", "strict_date_optional_time_nanos", "epoch_millis")
+)
+
+
 class Field(NamedTuple):
     """A field of an index: its type, the format of its dates, and the path under which its values lie."""
 
@@ -42,6 +50,13 @@ class Field(NamedTuple):
     @property
     def store(self) -> str:
         """Its name in the store, where a document's own field may stand beside one of the store's."""
+        if (
+            self.type in DATES
+            and self.format
+            and self.path != "@timestamp"
+            and not _PLAIN.issuperset(self.format.split("||"))
+        ):
+            return f"{SHADOW}.{self.path}"
         return f"f.{self.path}" if self.path in _BESIDE else self.path
 
     @property
@@ -107,6 +122,35 @@ def merged(mappings: Iterable[Mapping[str, Any]]) -> dict[str, Field]:
         for path, field in flat(mapping).items():
             if path not in found or found[path].type == "object":
                 found[path] = field
+    return found
+
+
+def shadowed(mapping: Mapping[str, Any]) -> list[Field]:
+    """The dates of a mapping whose formats the store does not read by itself, `@timestamp` too."""
+    return [
+        field
+        for name, field in flat(mapping).items()
+        if field.type in DATES
+        and name == field.path
+        and (
+            field.store.startswith(SHADOW)
+            or (name == "@timestamp" and field.format and field._replace(path="").store == f"{SHADOW}.")
+        )
+    ]
+
+
+def shadows(dated: Iterable[Field], document: Mapping[str, Any]) -> dict[str, Any]:
+    """Field's name in the store → its instants in ms, of a document; what cannot be read has none."""
+    found: dict[str, Any] = {}
+    for field in dated:
+        instants = []
+        for value in values(document, field.path):
+            try:
+                instants.append(read(value, field.format))
+            except Fault:
+                continue  # stored beside, as everything is
+        if instants:
+            found[field.store] = instants if len(instants) > 1 else instants[0]
     return found
 
 

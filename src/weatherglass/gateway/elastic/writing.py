@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from weatherglass.base.errors import Invalid, WeatherglassError
-from weatherglass.base.time import Clock
+from weatherglass.base.time import MS_NS, Clock
+from weatherglass.gateway.elastic import fields
 from weatherglass.gateway.elastic.asking import Ask
 from weatherglass.gateway.elastic.faults import Fault, argument, item_error
 from weatherglass.gateway.elastic.indices import INDEX, STREAM, Indices
@@ -198,13 +199,22 @@ class Writing:
         by_index: dict[str, list[Op]] = {}
         for op in chosen:
             by_index.setdefault(op.target, []).append(op)
+        dated = {}
         for index, some in by_index.items():
             self._indices.learn(tenant, index, (op.parsed for op in some))
-        documents = [
-            Document(op.source.decode("utf-8", "replace"), stamp, index=op.stored, id=op.id) for op in chosen
-        ]
+            dated[index] = fields.shadowed(self._indices.row(tenant, index).get("mappings") or {})
+        documents = [_document(op, stamp, dated[op.target]) for op in chosen]
         if documents:
             self._store.write(tenant, documents)
+
+
+def _document(op: Op, stamp: int, dated: Sequence[fields.Field]) -> Document:
+    more = fields.shadows(dated, op.parsed) if dated else {}
+    time = more.pop("@timestamp", None)
+    time_ns = int(time) * MS_NS if isinstance(time, int) and 0 < time * MS_NS < 1 << 62 else 0
+    return Document(
+        op.source.decode("utf-8", "replace"), stamp, time_ns, fields=more, index=op.stored, id=op.id
+    )
 
 
 def _source_of(op: Op) -> Any:
