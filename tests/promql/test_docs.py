@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from promql.differences import TABLE
-from weatherglass.metrics.promql import AGGREGATORS, FUNCTIONS, options, parser
+from weatherglass.metrics.promql import AGGREGATORS, FUNCTIONS, notes, options, parser
 
 PAGE = Path(__file__).parents[2] / "docs" / "promql.md"
 SHORT = {"instant vector": "v", "range vector": "v[…]", "scalar": "s", "string": '"…"'}
@@ -56,6 +56,14 @@ def sections():
             ],
         ),
         "bounds": table(("bound", "at most"), bounds),
+        "annotations": table(
+            ("kind", "text"),
+            [
+                (kind, re.sub(r"\{\d?\}", "…", text.replace("{for_name}", " [for metric name …]")))
+                for kind, texts in (("warning", notes.WARNINGS), ("info", notes.INFOS))
+                for text in texts.values()
+            ],
+        ),
         "differences": table(("here, as in Prometheus 3", "in the comparison"), TABLE),
     }  # fmt: skip
 

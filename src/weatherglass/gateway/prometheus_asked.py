@@ -139,7 +139,7 @@ def options(asked: MultiDict, *, experimental: bool) -> Options:
             raise Invalid("lookback_delta must be positive", where="lookback_delta")
     return Options(
         experimental=experimental,
-        delayed_names=experimental,
+        delayed_names=asked.get("delayed_name_removal", "1" if experimental else "0") == "1",
         lookback_ms=lookback,
         timeout_s=timeout,
         trace=bool(asked.get("explain")),

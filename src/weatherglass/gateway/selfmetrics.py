@@ -158,8 +158,8 @@ def _of_rooms(rooms: Mapping[str, Any]) -> list[str]:
     said: list[str] = []
     rows: dict[str, list[tuple[str, float]]] = {}
     for room, of in rooms.items():
-        stats: Callable[[], Mapping[str, Any]] = of.stats
         try:
+            stats: Callable[[], Mapping[str, Any]] = of.stats  # a room that is absent refuses already here
             figures = stats()
         except Unavailable:
             continue

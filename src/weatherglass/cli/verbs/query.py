@@ -26,10 +26,23 @@ def run(
     start: Annotated[str, typer.Option(metavar="TIME", help="Of a range: its start, like -1h.")] = "",
     end: Annotated[str, typer.Option(metavar="TIME", help="Of a range: its end.")] = "now",
     step: Annotated[str, typer.Option(metavar="SPAN", help="Of a range: between its points.")] = "1m",
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Run it, and tell what each part of it took instead.")
+    ] = False,
     state: show.State = None,
     json: show.Json = False,
 ) -> int:
     now, client = time.time(), Client(state)
+    if explain:
+        bounds = {"time": seconds(at, now)}
+        if start:
+            bounds = {"start": seconds(start, now), "end": seconds(end, now), "step": step}
+        told = client.prometheus("explain", query=expr, **bounds)["data"]
+        if json:
+            show.as_json(told)
+        else:
+            _explain(told)
+        return exits.OK
     if start:
         span = {"start": seconds(start, now), "end": seconds(end, now), "step": step}
         answer = client.prometheus("query_range", query=expr, **span)
@@ -39,8 +52,8 @@ def run(
         show.as_json(answer["data"])
     else:
         _tell(answer["data"])
-    for warning in answer.get("warnings", ()):
-        typer.echo(f"warning: {warning}", err=True)
+    for said in (*answer.get("warnings", ()), *answer.get("infos", ())):
+        typer.echo(said, err=True)
     return exits.OK
 
 
@@ -62,14 +75,42 @@ def _tell(data: dict[str, Any]) -> None:
     if data["resultType"] in ("scalar", "string"):
         show.say(data["result"][1])
     elif data["resultType"] == "vector":
-        show.table(("series", "value"), [(_series(one["metric"]), one["value"][1]) for one in data["result"]])
+        show.table(("series", "value"), [(_series(one["metric"]), _cell(one)) for one in data["result"]])
     else:
         for one in data["result"]:
             show.say(_series(one["metric"]), "bold")
-            for at, value in one["values"]:
-                show.say(f"  {datetime.fromtimestamp(at):%Y-%m-%d %H:%M:%S}  {value}")
+            cells = [*one.get("values", ()), *one.get("histograms", ())]
+            for at, value in sorted(cells, key=lambda cell: float(cell[0])):
+                show.say(f"  {datetime.fromtimestamp(at):%Y-%m-%d %H:%M:%S}  {_value(value)}")
     if not data["result"]:
         show.say("No series. Which there are: weatherglass query 'count by (__name__) ({__name__=~\".+\"})'")
+
+
+def _cell(one: dict[str, Any]) -> str:
+    return _value((one["value"] if "value" in one else one["histogram"])[1])
+
+
+def _value(value: Any) -> str:
+    """A number, or a histogram in a few words."""
+    if isinstance(value, str):
+        return value
+    buckets = "  ".join(f"({low}, {high}] {count}" for _, low, high, count in value.get("buckets", ()))
+    return f"count {value['count']}  sum {value['sum']}  {buckets}".rstrip()
+
+
+def _explain(told: dict[str, Any]) -> None:
+    rows: list[tuple[str, ...]] = []
+
+    def down(nodes: list[dict[str, Any]], depth: int) -> None:
+        for one in nodes:
+            rows.append(
+                ("  " * depth + one["expr"], f"{one['series']:,}", f"{one['samples']:,}", f"{one['ms']:.2f}")
+            )
+            down(one["inner"], depth + 1)
+
+    down(told["plan"], 0)
+    show.table(("expression", "series", "samples", "ms"), rows)
+    show.say(f"{told['samples']:,} samples looked at, {told['ms']:.2f} ms")
 
 
 def _series(labels: dict[str, str]) -> str:
