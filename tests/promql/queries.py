@@ -8,6 +8,8 @@ import random
 
 COUNTERS = ("requests_total", "errors_total")
 GAUGES = ("memory_bytes", "temperature", "up", "build_info", "lonely", "latency_bucket")
+# Decimals: sums of them differ in their last digits, so that nothing that jumps is drawn over them.
+DECIMALS = ("share_seconds",)
 LABELS = ("job", "instance", "code", "version", "le")
 RANGES = ("1m", "2m", "5m", "10m", "30m")
 RATES = ("rate", "increase", "delta", "irate", "idelta")
@@ -175,8 +177,37 @@ class Queries:
             return f"absent_over_time({window})"
         return f"{r.choice(EXACT_OVER_TIME)}({window})"
 
+    def _decimals(self):
+        """A fold of a function of decimals: what kernels add up, sort and stretch."""
+        r = self.rng
+        selector, window = (
+            self.selector(DECIMALS),
+            f"{self.metric(DECIMALS)}[{r.choice(RANGES)}]{self.shift()}",
+        )
+        name = r.choice(
+            (
+                *LOOSE_OVER_TIME[:1],
+                "stddev_over_time",
+                "sum_over_time",
+                "min_over_time",
+                "max_over_time",
+                *RATES,
+            )
+        )
+        inner = r.choice(
+            (
+                selector,
+                f"{name}({window})",
+                f"quantile_over_time({r.choice(('0.1', '0.5', '0.99'))}, {window})",
+            )
+        )
+        fold = r.choice(("sum", "min", "max", "avg", "count", "quantile"))
+        return f"{fold}{self.grouping()} ({'0.7, ' if fold == 'quantile' else ''}{inner})"
+
     def _folded(self, d, plain):
         r = self.rng
+        if not plain and r.random() < 0.25:
+            return self._decimals()
         pick = r.random()
         if pick < 0.3:
             return f"{r.choice(EXACT_FOLDS)}{self.grouping()} ({self.vector(d, plain=plain)})"

@@ -89,6 +89,13 @@ def make(seed):
             world[tuple(sorted(key.items()))] = (times, [row[k] for row in rows])
     for instance, version in (("a:1", "1.2"), ("b:1", "1.3"), ("c:2", "1.3")):
         add("build_info", lambda n: [1.0] * n, 60, instance=instance, version=version)
+    # Decimals of many magnitudes, of instances whose series share their instants, as those of one scrape do.
+    for job in ("api", "db"):
+        times = _times(rng, 15)
+        scale = rng.choice((1e-9, 1e-3, 1, 1e6))
+        for instance in ("a:1", "b:1"):
+            key = {"__name__": "share_seconds", "job": job, "instance": instance}
+            world[tuple(sorted(key.items()))] = (times, [scale * rng.expovariate(1) for _ in times])
     add("lonely", lambda n: _gauge(rng, n, odd=0.02), 120)
     return world
 

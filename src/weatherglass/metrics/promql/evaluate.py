@@ -69,8 +69,10 @@ def _evaluate(expr: Node, select: Select, query: Query) -> QueryResult:
                 )
             return _samples(ev.windows(expr))
     found = settled(ev.vector(expr))
-    rows = np.flatnonzero(found.present.any(axis=1))
-    if len(rows) < len(found.labels):
+    rows = np.flatnonzero(found.present.any(axis=1)).tolist()
+    if is_range:  # a matrix comes in the order of its labels; an instant's series in that of the query
+        rows.sort(key=found.labels.__getitem__)
+    if rows != list(range(len(found.labels))):
         found = found.rows(rows)
     return QueryResult(
         "matrix" if is_range else "vector",
