@@ -77,7 +77,7 @@ def compacting(store):
     return store.compact()
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     steps=STEPS,
     method=st.sampled_from(METHODS),

@@ -124,6 +124,8 @@ def _groups(partition: Partition, run: Sequence[Block]) -> Iterator[Columns]:
 
 def in_order(run: Sequence[Block]) -> Int64Array:
     """The numbers in blocks, each once, neighbours as the blocks have them, the newest block first."""
+    if not run:
+        return np.empty(0, np.int64)
     numbers = np.concatenate([block.neighbours() for block in reversed(run)])
     _, first = np.unique(numbers, return_index=True)
     return numbers[np.sort(first)]

@@ -61,6 +61,7 @@ class Partition:
         self.sealing: Sealing | None = None
         self.blocks: tuple[Block, ...] = ()  # of raw samples, in the order of their writes
         self.kept = Kept()
+        self.barren: frozenset[str] = frozenset()  # what roll-ups are declared of that no series has
         self.sealed = sealed  # records below are in blocks
         self.head_since = 0.0  # monotonic seconds of the open head's first sample
         self.unkept = array("I")  # published series that no index segment has

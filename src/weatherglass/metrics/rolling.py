@@ -64,21 +64,29 @@ def roll(
     if not blocks:
         return False
     fresh = [block for block in blocks if not block.meta.rolled]
-    changed = any(
-        (state := kept.states.get((policy.name, rollup.granularity_ms))) is None
-        or state.spec != spec(policies, policy, rollup)
+    new = {
+        (policy.name, wanted)
         for policy in policies
         for rollup in policy.rollups
-    )
-    if not fresh and not changed and not ahead:
+        if (wanted := spec(policies, policy, rollup)) not in partition.barren
+        and ((state := kept.states.get((policy.name, rollup.granularity_ms))) is None or state.spec != wanted)
+    }
+    if not fresh and not new and not ahead:
         return False
     states: dict[tuple[str, int], Rolled] = {}
     runs: list[tuple[list[_Job], Int64Array]] = []
-    for policy, numbers in classes(partition, in_order(blocks), policies):
+    # Which series there is work for: of blocks that are new, or reach to where a roll-up ended.
+    ends = [state.until_ms for state in kept.states.values() if state.stored]
+    lowest = FIRST_MS if new else min(ends, default=FIRST_MS)
+    asked = [block for block in blocks if not block.meta.rolled or block.summary.last_ms >= lowest]
+    for policy, numbers in classes(partition, in_order(asked), policies):
         if policy.rollups:
             ahead_ms = (ahead or {}).get(policy.name, FIRST_MS)
             jobs = _jobs(shelf, partition, policies, policy, numbers, now_ms, ahead_ms, states)
             runs.append((jobs, numbers))
+            new = {one for one in new if one[0] != policy.name}
+    # Of no series so far: that needs not be found out again each time, new blocks tell.
+    partition.barren |= {wanted for _, wanted in new}
     every = [job for jobs, _ in runs for job in jobs]
     try:
         for jobs, numbers in runs:
