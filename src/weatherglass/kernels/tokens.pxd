@@ -1,30 +1,10 @@
 # What `miner` uses in C; the rest is in tokens.py.
-cdef class Tokens:
-    cdef const unsigned char* p
-    cdef Py_ssize_t n
-    cdef int count
-    cdef int vars
-    cdef bint cut
-    cdef bint unbalanced
+from weatherglass.kernels.looks cimport Looks
+
+
+cdef class Tokens(Looks):
     cdef unsigned long long structure
     cdef unsigned long long whole
     cdef unsigned long long w_last
-    cdef Py_ssize_t* begin
-    cdef Py_ssize_t* end
-    cdef unsigned long long* hash
-    cdef int* var_first
-    cdef unsigned char* soft
-    cdef Py_ssize_t* var_begin
-    cdef Py_ssize_t* var_end
-    cdef unsigned char* var_type
     cdef int read(self, const unsigned char* p, Py_ssize_t n) noexcept
-    cdef int variable(self, Py_ssize_t begin, Py_ssize_t end, int type) noexcept
     cdef Py_ssize_t runs(self, Py_ssize_t at, Py_ssize_t end) noexcept
-    cdef Py_ssize_t special(self, Py_ssize_t at) noexcept
-    cdef Py_ssize_t literal(self, Py_ssize_t at) noexcept
-    cdef bint hollow(self, unsigned char a, unsigned char b) noexcept
-    cdef Py_ssize_t clock(self, Py_ssize_t at) noexcept
-    cdef Py_ssize_t calendar(self, Py_ssize_t at) noexcept
-    cdef bint named(self, Py_ssize_t at, bint weekday) noexcept
-    cdef bint hostname(self, Py_ssize_t at, Py_ssize_t end) noexcept
-    cdef Py_ssize_t instance(self, Py_ssize_t at) noexcept

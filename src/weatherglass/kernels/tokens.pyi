@@ -1,7 +1,6 @@
-from typing import Final
+from weatherglass.kernels.looks import MOST as MOST
+from weatherglass.kernels.looks import NAMES as NAMES
+from weatherglass.kernels.looks import Looks
 
-MOST: Final[int]
-NAMES: Final[tuple[str, ...]]
-
-class Tokens:
+class Tokens(Looks):
     def split(self, message: bytes) -> list[tuple[int, int, int, list[tuple[int, int, int]]]]: ...

@@ -1,0 +1,7 @@
+from typing import Final
+
+MOST: Final[int]
+VALUES: Final[int]
+NAMES: Final[tuple[str, ...]]
+
+class Looks: ...
