@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from weatherglass.base.errors import Corrupt
 from weatherglass.logs.frame import STAR, Columns, Frame, one_array
-from weatherglass.logs.words import distinct_words, make_filter
+from weatherglass.logs.words import FEW, MANY, distinct_words, make_filter, wordy
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -79,14 +79,17 @@ def encode_block(tenant: str, table: pa.Table) -> bytes:
     for begin in range(0, len(table), GROUP_ROWS):
         group = {name: one_array(table.column(name).slice(begin, GROUP_ROWS)) for name in table.column_names}
         text, fields = words_in(group)
-        text_filters[begin], field_filters[begin] = make_filter(text), make_filter(fields)
+        text_filters[begin], field_filters[begin] = make_filter(text, MANY), make_filter(fields, FEW)
     columns["filter"] = pa.array(text_filters, pa.binary())
     columns["field_filter"] = pa.array(field_filters, pa.binary())
     whole = pa.table(columns)
     numbers = [
-        name for name in columns if pa.types.is_integer(whole.schema.field(name).type) or name in _INSTANTS
+        name
+        for name in columns
+        if name in _INSTANTS or (name != "template_id" and pa.types.is_integer(whole.schema.field(name).type))
     ]
     coded = [name for name in columns if pa.types.is_string(whole.schema.field(name).type) and name != "raw"]
+    coded.append("template_id")
     sink = pa.BufferOutputStream()
     with pq.ParquetWriter(
         sink,
@@ -172,11 +175,9 @@ def _variable_words(templates: pa.Array, variables: pa.Array) -> set[str]:
     for code in np.unique(codes).tolist():
         pieces = names[code].split(STAR)
         glued = [
-            slot
-            for slot in range(len(pieces) - 1)
-            if _wordy(pieces[slot][-1:]) or _wordy(pieces[slot + 1][:1])
+            slot for slot in range(len(pieces) - 1) if wordy(pieces[slot][-1:]) or wordy(pieces[slot + 1][:1])
         ]
-        joint = any(not piece or all(map(_wordy, piece)) for piece in pieces[1:-1])
+        joint = any(not piece or all(map(wordy, piece)) for piece in pieces[1:-1])
         if not glued and not joint:
             continue
         begins = offsets[np.flatnonzero(codes == code)]
@@ -197,20 +198,16 @@ def _variable_words(templates: pa.Array, variables: pa.Array) -> set[str]:
     return words
 
 
-def _wordy(sign: str) -> bool:
-    return sign.isalnum() or sign == "_"
-
-
 def _end(piece: str) -> str:
     at = len(piece)
-    while at and _wordy(piece[at - 1]):
+    while at and wordy(piece[at - 1]):
         at -= 1
     return piece[at:]
 
 
 def _start(piece: str) -> str:
     at = 0
-    while at < len(piece) and _wordy(piece[at]):
+    while at < len(piece) and wordy(piece[at]):
         at += 1
     return piece[:at]
 

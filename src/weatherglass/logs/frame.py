@@ -208,6 +208,27 @@ class Frame:
         back[order] = np.arange(len(order))
         return pa.concat_arrays(parts).take(pa.array(back))
 
+    def slot(self, code: int, number: int) -> Coded:
+        """One variable of all messages of a template (by its code), in the order of rows."""
+        import numpy as np
+        import pyarrow as pa
+
+        name = f"{code}/{number}"
+        found = self._coded.get(name)
+        if found is None:
+            templates, variables = self.coded("template"), self.array("variables")
+            assert templates is not None and variables is not None
+            begins = variables.offsets.to_numpy()[:-1][templates.codes == code]
+            array = variables.values.take(pa.array(begins + number)).dictionary_encode()
+            size = len(array.dictionary)
+            kind = np.uint8 if size < 256 else np.uint16 if size < 65536 else np.int32
+            found = Coded(array.indices.to_numpy().astype(kind), array.dictionary)
+            if size * 4 < len(array):
+                # Few values: worth its bytes, as the column would have to be read again.
+                self._coded[name] = found
+                self.held += found.codes.nbytes + found.values.nbytes
+        return found
+
     def events(self, rows: np.ndarray) -> list[Event]:
         """The events of rows, as they came."""
         import pyarrow as pa

@@ -15,16 +15,19 @@ from typing import TYPE_CHECKING, Any
 from weatherglass.base.errors import Invalid
 from weatherglass.logs import filter as f
 from weatherglass.logs.fields import ALIASES, LABELS, OWN, TIMES, bare, column_of, field_of, is_text
-from weatherglass.logs.frame import Frame
+from weatherglass.logs.fitting import fixed
+from weatherglass.logs.frame import STAR, Frame
 from weatherglass.logs.leaves import Test
-from weatherglass.logs.patterns import possible, sure
-from weatherglass.logs.words import may_have
+from weatherglass.logs.patterns import Ways, sure, ways
+from weatherglass.logs.words import may_have, wordy
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 Mask = "bool | np.ndarray"
 Asked = Callable[[Frame], Any]
+LETTER = "\ua66e"  # of no living language
+NO_WAY = Ways((), False)
 NO_FIELD = frozenset(
     (
         "time",
@@ -322,51 +325,65 @@ def _in_text(frame: Frame, column: str, test: Test) -> Any:
 
 
 def in_messages(frame: Frame, test: Test) -> Any:
-    """The leaf asked of messages: of each template once, then of the rows whose variables may decide."""
+    """The leaf asked of messages: of each template once, then of the variables that may decide."""
     import numpy as np
 
     templates = frame.coded("template")
     if templates is None:
         return False
     names = templates.values.to_pylist()
+    free = may_have(frame.text_filter, test.words)
     if isinstance(test.leaf, f.Phrase) and test.phrase and test.words:
-        free = may_have(frame.text_filter, test.words)
         yes = np.array([sure(name, test.words) for name in names], bool)
-        if any(free):
-            maybe = np.array(
-                [
-                    not there and possible(name, test.words, free)
-                    for name, there in zip(names, yes, strict=True)
-                ],
-                bool,
-            )
-        else:
-            maybe = np.zeros(len(names), bool)
+        maybe = np.zeros(len(names), bool)
+        mask = templates.spread(yes)
+        for code, name in enumerate(names) if any(free) else ():
+            how = NO_WAY if yes[code] else ways(name, test.words, tuple(free))
+            maybe[code] = how.several
+            if how.slots and not how.several:
+                mask = _or(mask, _in_slots(frame, code, name, how.slots, test))
     else:
-        fixed = np.array(["<*>" not in name for name in names], bool)
-        yes = np.array(
-            [plain and test.one(name) for name, plain in zip(names, fixed.tolist(), strict=True)], bool
-        )
-        maybe = ~fixed
-        if test.words:
-            free = may_have(frame.text_filter, test.words)
-            if not all(free):
-                maybe &= np.array(
-                    [
-                        all(
-                            there or word in name.casefold()
-                            for word, there in zip(test.words, free, strict=True)
-                        )
-                        for name in names
-                    ],
-                    bool,
-                )
-    mask = templates.spread(yes)
+        yes = np.array([STAR not in name and test.one(name) for name in names], bool)
+        maybe = np.array([STAR in name for name in names], bool)
+        mask = templates.spread(yes)
+        if not all(free):
+            folded = [name.casefold() for name in names]
+            wanted = [word for word, there in zip(test.words, free, strict=True) if not there]
+            maybe &= np.array([all(word in name for word in wanted) for name in folded], bool)
     if maybe.any():
         rows = np.flatnonzero(np.append(maybe, False)[templates.codes])
         found = np.zeros(frame.rows, bool)
         found[rows[test.strings(frame.messages(rows))]] = True
         mask = _or(mask, found)
+    return mask
+
+
+def _in_slots(frame: Frame, code: int, template: str, slots: Sequence[int], test: Test) -> Any:
+    """The messages of a template in which one of these variables, with the fixed text around it, has the phrase."""
+    import numpy as np
+    import pyarrow.compute as pc
+
+    pieces = template.split(STAR)
+    templates = frame.coded("template")
+    assert templates is not None
+    found: np.ndarray | None = None
+    for slot in slots:
+        coded = frame.slot(code, slot)
+        left, right = pieces[slot], pieces[slot + 1]
+        # Where the next variable may go on with a word, none ends: that the two together have it is asked elsewhere.
+        if slot and (not left or wordy(left[0])):
+            left = LETTER + left
+        if slot + 2 < len(pieces) and (not right or wordy(right[-1])):
+            right += LETTER
+        texts = pc.binary_join_element_wise(fixed(left), coded.values, fixed(right), fixed(""))
+        answers = test.strings(texts)
+        if answers.any():
+            mine = answers[coded.codes]
+            found = mine if found is None else found | mine
+    if found is None:
+        return False
+    mask = np.zeros(frame.rows, bool)
+    mask[templates.codes == code] = found
     return mask
 
 
