@@ -12,10 +12,13 @@ import time
 import cramjam
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from kernels.protobuf import request
 
 from peers import program
 from promql import peer
+from weatherglass.base.errors import Invalid, TooLarge
 from weatherglass.gateway.prometheus_read import _message, _string, native, queries, samples
 from weatherglass.metrics.histogram import CUSTOM, Histogram, side
 
@@ -198,6 +201,15 @@ def test_instants_far_off_are_encoded_too():
     query = _message(3, _string(2, "__name__") + _string(3, "up"))
     [(start, end, matchers)] = queries(bytes(cramjam.snappy.compress_raw(_message(1, query))))
     assert (start, end) == (0, 0) and matchers[0].value == "up"
+
+
+@given(st.binary(max_size=200), st.booleans())
+def test_any_bytes_are_a_read_request_or_refused(body, packed):
+    try:
+        for start, end, matchers in queries(bytes(cramjam.snappy.compress_raw(body)) if packed else body):
+            assert abs(start) < 1 << 64 and abs(end) < 1 << 64 and isinstance(matchers, list)
+    except (Invalid, TooLarge) as why:
+        assert str(why)
 
 
 def test_prometheus_writes_to_us_and_reads_from_us(server, tmp_path):

@@ -90,7 +90,9 @@ def _query(raw: bytes) -> tuple[int, int, list[Matcher]]:
 
 def _text(value: Any) -> str:
     try:
-        return bytes(value).decode()
+        if not isinstance(value, bytes):
+            raise TypeError
+        return value.decode()
     except (UnicodeDecodeError, TypeError):
         raise Invalid("a text of the request is not UTF-8", where="matchers") from None
 
