@@ -365,4 +365,4 @@ def test_events_of_the_house(wire: Wire) -> None:
     )
     assert "weatherglass-nova" in {row["index"] for row in wire("GET", "/_cat/indices?format=json").json()}
     assert wire("DELETE", "/weatherglass-nova").status_code == 400
-    assert wire("GET", f"/weatherglass-*/_count?q=logger:nova.compute").json()["count"] == 1
+    assert wire("GET", "/weatherglass-*/_count?q=logger:nova.compute").json()["count"] == 1

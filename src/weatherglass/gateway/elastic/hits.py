@@ -145,8 +145,12 @@ class Highlight:
         self._marks: dict[str, list[str]] = {}
         _marks(holds, self._marks)
         listed = given.get("fields") or {}
-        parts = listed if isinstance(listed, list) else [{name: how} for name, how in listed.items()]
+        parts = listed if isinstance(listed, list) else [listed]
+        if not all(isinstance(part, Mapping) for part in parts):
+            raise parsing("[highlight] expected the fields as objects")
         self._fields = [(name, how or {}) for part in parts for name, how in part.items()]
+        if not all(isinstance(how, Mapping) for _, how in self._fields):
+            raise parsing("[highlight] expected the options of a field as an object")
 
     def of(self, source: Mapping[str, Any]) -> Told:
         made: Told = {}
@@ -164,13 +168,21 @@ class Highlight:
                     made[name] = found
         return made
 
+    def _tag(self, how: Mapping[str, Any], name: str, otherwise: str) -> str:
+        given = how.get(name) or self._given.get(name)
+        return str(given[0]) if isinstance(given, list) and given else str(given) if given else otherwise
+
+    def _count(self, how: Mapping[str, Any], name: str, otherwise: int) -> int:
+        given = how.get(name, self._given.get(name, otherwise))
+        if isinstance(given, bool) or not isinstance(given, int) or given < 0:
+            raise parsing(f"[highlight] failed to parse field [{name}]")
+        return given
+
     def _fragments(self, values: Sequence[Any], marks: Sequence[str], how: Mapping[str, Any]) -> list[str]:
         if not marks:
             return []
-        before = (how.get("pre_tags") or self._given.get("pre_tags") or ["<em>"])[0]
-        after = (how.get("post_tags") or self._given.get("post_tags") or ["</em>"])[0]
-        most = int(how.get("number_of_fragments", self._given.get("number_of_fragments", 5)))
-        size = int(how.get("fragment_size", self._given.get("fragment_size", _FRAGMENT)))
+        before, after = self._tag(how, "pre_tags", "<em>"), self._tag(how, "post_tags", "</em>")
+        most, size = self._count(how, "number_of_fragments", 5), self._count(how, "fragment_size", _FRAGMENT)
         expression = re.compile("|".join(marks), re.IGNORECASE)
         found: list[str] = []
         for value in values:
