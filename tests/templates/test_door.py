@@ -2,16 +2,19 @@
 
 import json
 
-from typer.testing import CliRunner
+import pytest
 
 from peers import data
-from weatherglass.cli.main import app
+from weatherglass.cli.main import main
 
 
-def run(*arguments: str) -> list[dict]:
-    done = CliRunner().invoke(app, ["logs", "templates", *arguments, "--json"])
-    assert done.exit_code == 0, done.output
-    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+@pytest.fixture
+def run(capsys):
+    def told(*arguments: str) -> list[dict]:
+        assert main(["logs", "templates", *arguments, "--json"]) == 0
+        return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+    return told
 
 
 def test_raw_lines_of_two_formats(run, tmp_path):
