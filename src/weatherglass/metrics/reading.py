@@ -211,13 +211,18 @@ def of_blocks(
     deletions: Sequence[Deletion],
     start_ms: int = FIRST_MS,
     end_ms: int = LAST_MS,
+    *,
+    exact: bool = True,
 ) -> Columns:
-    """What blocks hold of `numbers` (ascending; of roll-ups those of columns), settled; empty series stay."""
+    """What blocks hold of `numbers` (ascending; of roll-ups those of columns), settled; empty series stay.
+    Where it need not be `exact`, more of what lies about the span may come, which is cheaper."""
     overlapping, plans, sizes = _planned(blocks, numbers, start_ms, end_ms)
     bounds = np.zeros(len(numbers) + 1, np.int64)
     np.cumsum(sizes, out=bounds[1:])
     flat = Columns(numbers, bounds, np.empty(int(bounds[-1]), np.int64), np.empty(int(bounds[-1])))
     _fill(overlapping, plans, flat, deletions)
+    if not exact and not deletions and not len(stitch.unsettled(flat.times, flat.bounds)):
+        return flat
     return _between(flat, start_ms, end_ms)
 
 

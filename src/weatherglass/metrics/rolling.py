@@ -197,23 +197,26 @@ def _go_on(partition: Partition, jobs: Sequence[_Job], numbers: Int64Array, bloc
     blocks = [one for one in blocks if one.summary.first_ms <= high and one.summary.last_ms >= low]
     for some in _portions(blocks, numbers, low, high):
         back = np.argsort(some)
-        flat = rearranged(_samples(partition, blocks, some[back], low, high), np.argsort(back))
-        owners = flat.owners
+        flat = rearranged(_samples(partition, blocks, some[back], low, high, exact=False), np.argsort(back))
         for job in jobs:
-            part = flat
-            if job.since > low or job.until <= high:
-                part = flat.only((flat.times >= job.since) & (flat.times < job.until), owners)
             found = granularity.aggregate(
-                part.times, part.values, job.length, job.rollup.columns, part.bounds
+                flat.times, flat.values, job.length, job.rollup.columns, flat.bounds
             )
-            _put(job, some, found, None)
+            # Groups are fewer than samples: what is not of this run is left out here, not before.
+            _put(job, some, found, (found.starts >= job.since) & (found.starts < job.until))
 
 
 def _samples(
-    partition: Partition, blocks: Sequence[Block], numbers: Int64Array, low: int, high: int
+    partition: Partition,
+    blocks: Sequence[Block],
+    numbers: Int64Array,
+    low: int,
+    high: int,
+    *,
+    exact: bool = True,
 ) -> Columns:
     """Samples in blocks, without those that are not a number: staleness markers say that there is none."""
-    flat = reading.of_blocks(blocks, numbers, partition.kept.deletions, low, high)
+    flat = reading.of_blocks(blocks, numbers, partition.kept.deletions, low, high, exact=exact)
     nothing = np.isnan(flat.values)
     return flat.only(~nothing) if nothing.any() else flat
 
@@ -229,7 +232,7 @@ def _portions(blocks: Sequence[Block], numbers: Int64Array, low: int, high: int)
         yield numbers[first : first + size]
 
 
-def _put(job: _Job, numbers: Int64Array, found: granularity.Aggregates, keep: BoolArray | None) -> None:
+def _put(job: _Job, numbers: Int64Array, found: granularity.Aggregates, keep: BoolArray) -> None:
     """Page by page: a column of 64 series after another, so that like lies by like."""
     columns = job.rollup.columns
     for first in range(0, len(numbers), PAGE_SERIES):
@@ -242,7 +245,7 @@ def _put(job: _Job, numbers: Int64Array, found: granularity.Aggregates, keep: Bo
             starts = np.ascontiguousarray(found.starts[low:high])
             values = np.ascontiguousarray(found.columns[column][low:high], np.float64)
             page = Columns(own + place, bounds - low, starts, values)
-            there = np.ones(high - low, bool) if keep is None else keep[low:high]
+            there = keep[low:high]
             if column in found.lacking:
                 there = there & ~found.lacking[column][low:high]
             job.out.add(page if there.all() else page.only(there))
