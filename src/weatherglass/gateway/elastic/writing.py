@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from weatherglass.base.errors import Invalid, WeatherglassError
 from weatherglass.base.time import MS_NS, Clock
 from weatherglass.gateway.elastic import fields
@@ -21,7 +23,7 @@ from weatherglass.gateway.elastic.faults import Fault, argument, item_error
 from weatherglass.gateway.elastic.indices import INDEX, STREAM, Indices
 from weatherglass.gateway.elastic.room import Store
 from weatherglass.gateway.errors import status_of
-from weatherglass.gateway.limits import parse_json
+from weatherglass.gateway.limits import JSON_DEPTH, parse_json
 from weatherglass.logs.documents import Document
 from weatherglass.logs.registered import Registered
 
@@ -68,9 +70,19 @@ def read_bulk(body: bytes, index: str, params: Mapping[str, str]) -> list[Op]:
     return found
 
 
+def _json(line: bytes) -> Any:
+    """The value of a line of JSON. Raises Invalid. A third of the time of `parse_json`, which knows what is wrong."""
+    if line.count(b"{") + line.count(b"[") > JSON_DEPTH:
+        return parse_json(line)
+    try:
+        return orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return parse_json(line)  # it may be a number beyond 64 bits
+
+
 def _action(line: bytes, number: int, index: str, params: Mapping[str, str]) -> Op:
     try:
-        head = parse_json(line)
+        head = _json(line)
     except Invalid as error:
         raise Fault("x_content_parse_exception", f"[{number}:1] {error.message}") from None
     if not isinstance(head, dict) or len(head) != 1:
@@ -219,7 +231,7 @@ def _document(op: Op, stamp: int, dated: Sequence[fields.Field]) -> Document:
 
 def _source_of(op: Op) -> Any:
     try:
-        value = parse_json(op.source)
+        value = _json(op.source)
     except Invalid as error:
         raise Fault("document_parsing_exception", f"[1:1] failed to parse: {error.message}") from None
     if not isinstance(value, dict):
