@@ -64,7 +64,10 @@ class Auth:
             await self._app(scope, receive, send)
             return
         headers, path = Headers(scope=scope), scope["path"]
-        login = next((one for one in self._logins if path.startswith(one.prefix)), None)
+        login = next(
+            (one for one in self._logins if path == one.prefix or path.startswith(one.prefix + "/")),
+            None,
+        )
         if login is not None and await self._by(login, scope, headers, path):
             await self._app(scope, receive, send)
             return

@@ -16,6 +16,7 @@ from weatherglass.base.errors import Invalid
 from weatherglass.metrics.types import BoolArray, FloatArray, Int64Array
 
 RATE = "rate:"
+_WHOLE = slice(None)
 _SIZES = 64
 
 
@@ -119,13 +120,13 @@ class Aggregates:
     lacking: Mapping[str, BoolArray]  # where a group has no aggregate, for the methods that may lack one
     bounds: Int64Array
 
-    def of(self, method: str) -> tuple[Int64Array, FloatArray]:
-        """(starts, values) of the groups that have an aggregate by `method`."""
-        values = self.columns[method]
+    def of(self, method: str, part: slice = _WHOLE) -> tuple[Int64Array, FloatArray]:
+        """(starts, values) of the groups (of one part of them) that have an aggregate by `method`."""
+        starts, values = self.starts[part], self.columns[method][part]
         if method not in self.lacking:
-            return self.starts, values
-        there = ~self.lacking[method]
-        return self.starts[there], values[there]
+            return starts, values
+        there = ~self.lacking[method][part]
+        return starts[there], values[there]
 
 
 def check(methods: Sequence[str]) -> None:

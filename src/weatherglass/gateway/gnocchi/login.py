@@ -55,9 +55,11 @@ def _basic(headers: Headers) -> tuple[Principal, Who]:
     if scheme.lower() != "basic":
         raise Unauthenticated("this needs a user's name", mend="HTTP Basic")
     try:
-        user = base64.b64decode(rest.strip()).decode().partition(":")[0]
+        user = base64.b64decode(rest.strip(), validate=True).decode().partition(":")[0]
     except (binascii.Error, UnicodeDecodeError) as error:
         raise Unauthenticated("the Basic credentials cannot be read") from error
+    if not user:
+        raise Unauthenticated("the Basic credentials name nobody")
     return _named(user)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -82,7 +83,7 @@ class Metric:
 
     id: str
     tenant: str
-    labels: Labels
+    series: str  # JSON of the labels; only who writes samples needs them read
     policy_name: str
     creator: str | None
     resource_id: str | None
@@ -107,6 +108,10 @@ class Metric:
         else:
             found["archive_policy_name"] = self.policy_name
         return found | _makers(self.creator)
+
+    @property
+    def labels(self) -> Labels:
+        return tuple((name, value) for name, value in json.loads(self.series))
 
     def target(self) -> dict[str, Any]:
         """What the rules may ask about."""

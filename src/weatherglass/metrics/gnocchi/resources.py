@@ -90,7 +90,7 @@ def with_metrics(connection: sa.Connection, resources: Sequence[Resource]) -> li
     names: dict[str, dict[str, str]] = defaultdict(dict)
     for ids in _slices(sorted({one.id for one in resources})):
         query = sa.select(METRICS.c.resource_id, METRICS.c.name, METRICS.c.id).where(
-            METRICS.c.resource_id.in_(ids), METRICS.c.status == "active"
+            METRICS.c.resource_id.in_(ids), metric_rows.LIVING
         )
         for resource, name, metric in connection.execute(query):
             names[resource][name] = metric

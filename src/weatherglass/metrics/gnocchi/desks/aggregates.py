@@ -165,9 +165,11 @@ class Aggregates:
         self, resources: Sequence[Resource], named: Sequence[tuple[str, str]]
     ) -> list[tuple[Resource, list[Reference]]]:
         """The metrics of each resource that the names (with wildcards) find."""
+        patterns = {pattern for pattern, _ in named}
+        exact = None if any(set(pattern) & set("*?[") for pattern in patterns) else patterns
         with self._ground.tables.read() as connection:
             owned: dict[str, list[Metric]] = {}
-            for metric in metrics.of_resources(connection, {one.id for one in resources}):
+            for metric in metrics.of_resources(connection, {one.id for one in resources}, exact):
                 owned.setdefault(metric.resource_id or "", []).append(metric)
         return [
             (
