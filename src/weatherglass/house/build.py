@@ -108,7 +108,13 @@ class House:
         )  # fmt: skip
         self.gnocchi = Gnocchi(tables=self.tables, store=self.metrics, clock=clock)
         self.logs = Logs(
-            state / "logs", files=files, tables=self.tables, clock=clock, bus=self.bus, limits=self._log_limit
+            state / "logs",
+            files=files,
+            tables=self.tables,
+            clock=clock,
+            bus=self.bus,
+            limits=self._log_limit,
+            samples=self.metrics,
         )
         (state / "deploy").mkdir(mode=0o700, exist_ok=True)
         self.deploy = Deploy(
