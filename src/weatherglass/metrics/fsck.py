@@ -28,7 +28,8 @@ from weatherglass.engine.segments import (
 from weatherglass.engine.tables import Tables
 from weatherglass.kernels import columns
 from weatherglass.metrics import catalogue, records
-from weatherglass.metrics.blocks import Block, Cache, Meta, Summary
+from weatherglass.metrics.blocks import Block, Meta, Summary
+from weatherglass.metrics.cache import Cache
 from weatherglass.metrics.deletion import load_deletion
 from weatherglass.metrics.histogram import unpack
 from weatherglass.metrics.histogram_blocks import HistogramBlock

@@ -19,7 +19,8 @@ import zstandard
 
 from weatherglass.base.errors import Corrupt
 from weatherglass.engine.files import AppendFile, Files
-from weatherglass.metrics.blocks import PAGE_SERIES, Cache, Meta, Summary
+from weatherglass.metrics.blocks import PAGE_SERIES, Meta, Summary
+from weatherglass.metrics.cache import Cache
 from weatherglass.metrics.histogram import unpack
 from weatherglass.metrics.types import Int64Array
 

@@ -20,7 +20,8 @@ from weatherglass.engine import files as engine_files
 from weatherglass.engine.log import Log
 from weatherglass.engine.tables import Tables
 from weatherglass.metrics import catalogue
-from weatherglass.metrics.blocks import Block, Cache, Columns, Meta, Summary, Writer
+from weatherglass.metrics.blocks import Block, Columns, Meta, Summary, Writer
+from weatherglass.metrics.cache import Cache
 from weatherglass.metrics.deletion import Deletion, load_deletion, pack_deletion
 from weatherglass.metrics.histogram_blocks import HistogramBlock
 from weatherglass.metrics.index import Index

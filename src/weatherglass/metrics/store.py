@@ -20,7 +20,7 @@ from weatherglass.engine.protocols import Samples, Written
 from weatherglass.engine.tables import Tables
 from weatherglass.kernels import columns
 from weatherglass.metrics import intake, reading, records, retention, rollups, snapshot
-from weatherglass.metrics.blocks import Cache
+from weatherglass.metrics.cache import Cache
 from weatherglass.metrics.keeper import Keeper, Sealer
 from weatherglass.metrics.listing import Listing
 from weatherglass.metrics.native import Native, NativeSamples, from_native, from_request
