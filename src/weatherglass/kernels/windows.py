@@ -15,6 +15,37 @@ from cython.cimports.libc.stdlib import free, malloc, qsort
 from cython.cimports.libc.string import memcmp, memmove
 
 
+def places(
+    times: list,
+    values: list,
+    time_column: cython.const[cython.longlong][::1],
+    value_column: cython.const[cython.double][::1],
+) -> object:
+    """Where each series begins in the two columns that all of them are pieces of, alike in both; None if not alike."""
+    i: cython.Py_ssize_t
+    n: cython.Py_ssize_t = len(times)
+    at: cython.Py_ssize_t
+    t: cython.const[cython.longlong][::1]
+    v: cython.const[cython.double][::1]
+    total: cython.Py_ssize_t = time_column.shape[0]
+    if len(values) != n or value_column.shape[0] != total or not total:
+        return None
+    out: cython.longlong[::1] = np.empty(n, np.int64)
+    for i in range(n):
+        t = times[i]
+        v = values[i]
+        if t.shape[0] != v.shape[0]:
+            return None
+        if t.shape[0] == 0:
+            out[i] = 0
+            continue
+        at = cython.address(t[0]) - cython.address(time_column[0])
+        if at < 0 or at + t.shape[0] > total or cython.address(v[0]) - cython.address(value_column[0]) != at:
+            return None
+        out[i] = at
+    return np.asarray(out)
+
+
 def edges(
     times: cython.const[cython.longlong][::1],
     starts: cython.const[cython.longlong][::1],

@@ -4,6 +4,9 @@ from numpy.typing import NDArray
 Int64Array = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 
+def places(
+    times: list[Int64Array], values: list[FloatArray], time_column: Int64Array, value_column: FloatArray
+) -> Int64Array | None: ...
 def edges(
     times: Int64Array, starts: Int64Array, lengths: Int64Array, ends: Int64Array, range_ms: int
 ) -> tuple[Int64Array, Int64Array, Int64Array]: ...

@@ -84,15 +84,12 @@ def _columns(selection: Selection, lengths: Int64Array) -> Flat | None:
     assert isinstance(times, np.ndarray) and isinstance(values, np.ndarray)
     if times.dtype != np.int64 or values.dtype != np.float64 or len(times) != len(values):
         return None
-    for t, v in zip(selection.times, selection.values, strict=True):
-        if t.base is not times or v.base is not values or t.strides != (8,) or v.strides != (8,):
-            return None
-    at = [t.__array_interface__["data"][0] for t in selection.times]
-    beside = [v.__array_interface__["data"][0] for v in selection.values]
-    starts = (np.array(at, np.int64) - times.__array_interface__["data"][0]) // 8
-    if ((np.array(beside, np.int64) - values.__array_interface__["data"][0]) // 8 != starts).any():
+    if any(t.base is not times for t in selection.times) or any(
+        v.base is not values for v in selection.values
+    ):
         return None
-    return Flat(times, values, starts, lengths)
+    starts = kernel.places(selection.times, selection.values, times, values)
+    return None if starts is None else Flat(times, values, starts, lengths)
 
 
 def shared_out(work: Callable[[int, int], None], rows: int, cells: int) -> None:
