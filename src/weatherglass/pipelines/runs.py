@@ -13,6 +13,7 @@ from weatherglass.base.errors import Invalid, Problem
 from weatherglass.pipelines.laws import FloatArray
 
 _MOST_RUNS = 100_000
+_FLAVOUR = ("flavour", "flavor", "instance_type")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,30 @@ def read_csv(text: str, where: str = "runs") -> Runs:
 
     Raises Invalid with every bad line at once.
     """
+    columns, _ = _columns(text, where)
+    return make(columns["n"], columns["seconds"], columns.get("size"))
+
+
+def read_flavours(text: str, where: str = "runs") -> dict[str, Runs]:
+    """Runs of a CSV by its column flavour (flavor, instance_type); "" is the only name where there is none.
+
+    Sizes are relative to the largest of all. Raises Invalid as `read_csv`.
+    """
+    columns, flavours = _columns(text, where)
+    if not flavours:
+        return {"": make(columns["n"], columns["seconds"], columns.get("size"))}
+    largest = max(columns.get("size", [1.0]))
+    found = {}
+    for name in dict.fromkeys(flavours):
+        rows = [row for row, flavour in enumerate(flavours) if flavour == name]
+        part = {key: [values[row] for row in rows] for key, values in columns.items()}
+        runs = make(part["n"], part["seconds"], part.get("size"))
+        found[name] = Runs(runs.n, runs.seconds, runs.size * (runs.reference / largest), largest)
+    return found
+
+
+def _columns(text: str, where: str) -> tuple[dict[str, list[float]], list[str]]:
+    """(n, seconds and size where it is given, flavours or none), a value a run. Raises Invalid."""
     lines = csv.reader(io.StringIO(text))
     try:
         header = [name.strip().lower() for name in next(lines)]
@@ -78,6 +103,8 @@ def read_csv(text: str, where: str = "runs") -> Runs:
             mend="a first line with the columns n,seconds[,size]",
         )
     wanted = [name for name in ("n", "seconds", "size") if name in header]
+    by_flavour = next((header.index(name) for name in _FLAVOUR if name in header), -1)
+    flavours: list[str] = []
     columns: dict[str, list[float]] = {name: [] for name in wanted}
     problems = []
     try:
@@ -86,6 +113,8 @@ def read_csv(text: str, where: str = "runs") -> Runs:
                 continue
             if len(columns["n"]) >= _MOST_RUNS:
                 raise Invalid(f"more than {_MOST_RUNS} runs", where=f"{where}:{lines.line_num}")
+            if by_flavour >= 0:
+                flavours.append(row[by_flavour].strip() if by_flavour < len(row) else "")
             for name in wanted:
                 at = header.index(name)
                 cell = row[at].strip() if at < len(row) else ""
@@ -105,7 +134,7 @@ def read_csv(text: str, where: str = "runs") -> Runs:
         )
     if not columns["n"]:
         raise Invalid("there are no runs in it", where=where, mend="one line a run below the header")
-    return make(columns["n"], columns["seconds"], columns.get("size"))
+    return columns, flavours
 
 
 def _positive(cell: str, at_least: float) -> float:

@@ -1,0 +1,1 @@
+"""The sub-commands of `weatherglass pipeline`, one module each, found by listing."""
