@@ -151,3 +151,34 @@ def test_a_port_that_is_taken_is_told() -> None:
         syslog = Syslog("site", [Address("tcp", port=taken.getsockname()[1])], None, SystemClock())  # type: ignore[arg-type]
         with pytest.raises(Invalid):
             syslog.start()
+
+
+def test_a_site_says_where_syslog_is_taken() -> None:
+    from types import SimpleNamespace
+
+    from weatherglass.house.syslogs import Syslogs
+
+    class Taken:
+        """A fake sink."""
+
+        events: list[RawEvent] = []  # noqa: RUF012
+
+        def write_raw(self, tenant: str, events: list[RawEvent]) -> int:
+            self.events += events
+            return len(events)
+
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port = one.getsockname()[1]
+    sink = Taken()
+    syslogs = Syslogs(sink, SystemClock())
+    try:
+        syslogs.on_site(SimpleNamespace(sections={"syslog": (f"tcp:{port}",)}))
+        with socket.create_connection(("127.0.0.1", port)) as one:
+            one.sendall(b"<13>declared\n")
+        until(lambda: sink.events)
+        syslogs.on_site(SimpleNamespace(sections={}))
+        with pytest.raises(ConnectionError):
+            socket.create_connection(("127.0.0.1", port), 2)
+    finally:
+        syslogs.stop()

@@ -38,6 +38,7 @@ from weatherglass.house import scraping
 from weatherglass.house.costs import Costs
 from weatherglass.house.kept import kept_for
 from weatherglass.house.secrets import Secrets
+from weatherglass.house.syslogs import Syslogs
 from weatherglass.identity import ROOM as IDENTITY
 from weatherglass.identity import Identity
 from weatherglass.inventory import METADATA as INVENTORY
@@ -148,6 +149,7 @@ class House:
             if options.deadman
             else None
         )
+        self.syslogs = Syslogs(self.logs, clock)
         self.scraper = Scraper(self.metrics, clock, secret=self.secrets.existing)
         self._ticker = threading.Thread(target=self._tick, name="health", daemon=True)
         self.more: dict[str, Room] = {}
@@ -202,6 +204,7 @@ class House:
             self.deadman.stop()
         if self._ticker.ident:
             self._ticker.join(1.0)
+        self.syslogs.stop()
         self.scraper.stop()
         for plugged in self.more.values():
             plugged.stop()
@@ -260,6 +263,7 @@ class House:
         except Invalid as error:
             # `check` refuses such a site; one that an older version took goes on with the jobs it had.
             _LOG.warning("the site's scrape jobs are not taken up: %s", error)
+        self.syslogs.on_site(site)
         for room in self.more.values():
             room.on_site(site, generation)
 
