@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from metrics.conftest import Place
+from weatherglass.base.errors import Unavailable
 from weatherglass.engine.protocols import Samples
 from weatherglass.metrics import Matcher, Policy, Rollup
 from weatherglass.metrics.granularity import aggregate
@@ -319,3 +320,43 @@ def test_deleted_series_are_gone_at_once_and_give_back_their_space(place):
     assert len(store.select("t", [Matcher("n", "=", "0")], NOW, 1 << 42).times[0]) == 10
     assert len(store.select("t", [Matcher("n", "=", "1")], NOW, 1 << 42).times) == 0
     assert store.delete("nobody", [[NAME]]) == 0
+
+
+def test_a_catalogue_that_cannot_be_written_leaves_no_files_behind(place, monkeypatch):
+    store = place.open(policies=lambda tenant: (EVEN,), retention_s=None)
+    for k in range(20):
+        fill(store, 6, 10, k * 10)
+        store.seal()
+    before = selected(store.select("t", [NAME], NOW, 1 << 42))
+    files = sorted((place.metrics_folder / "blocks").iterdir())
+
+    def refused():
+        raise Unavailable("tables: disk I/O error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(place.tables, "write", refused)
+        for _ in range(3):
+            with pytest.raises(Unavailable):
+                store.compact()
+            with pytest.raises(Unavailable):
+                store.delete("t", [[NAME]])
+    left = [path for path in (place.metrics_folder / "blocks").iterdir() if path.suffix == ".block"]
+    assert sorted(left) == [path for path in files if path.suffix == ".block"]
+    assert selected(store.select("t", [NAME], NOW, 1 << 42)) == before
+    assert store.compact() > 0 and selected(store.select("t", [NAME], NOW, 1 << 42)) == before
+    assert selected(place.open(retention_s=None).select("t", [NAME], NOW, 1 << 42)) == before
+
+
+def test_promql_reads_past_raw_retention(place, hourly):
+    coarse = Policy("nodes", hourly.matchers, hourly.keep_ms, hourly.rollups[1:])
+    store = place.open(policies=lambda tenant: (coarse,))
+    for day in range(3):
+        fill(store, 2, 5760, day * 5760)
+        place.clock.advance(86400)
+        store.seal()
+        store.retire()
+    start = (NOW // 300_000 + 2) * 300_000
+    found = store.query_range("t", "avg_over_time(m[5m])", start, start + 80_000_000, 300_000)
+    mean = store.rollup("t", [NAME], 300, "mean", start - 300_000, start + 80_000_000 - 300_000)
+    np.testing.assert_allclose(found.values[0], mean.values[0])
+    assert found.present.all()

@@ -56,7 +56,7 @@ def seal(shelf: Shelf, partition: Partition, policies: Sequence[Policy]) -> bool
         partition.sealing, partition.sealed = None, sealing.cut
         del partition.unkept[: files.labels]
 
-    shelf.change(partition, add=files.made, also=also, publish=publish)
+    shelf.change(partition, add=files.made, also=also, publish=publish, again=True)
     return True
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sa
 
+from weatherglass.base.errors import Unavailable
 from weatherglass.engine import files as engine_files
 from weatherglass.engine.log import Log
 from weatherglass.engine.tables import Tables
@@ -160,9 +161,11 @@ class Shelf:
         past_deletions: Sequence[Deletion] = (),
         also: Callable[[sa.Connection], None] | None = None,
         publish: Callable[[], None] | None = None,
+        again: bool = False,
     ) -> None:
         """All of it or nothing, in the catalogue (with what `also` writes) and here (with what `publish` sets, under
-        the partition's lock). Files to add are synced already. Raises Unavailable."""
+        the partition's lock). Files to add are synced already; where it fails they go, unless the caller comes `again`
+        with the same. Raises Unavailable."""
         tenant = partition.tenant
 
         def store(connection: sa.Connection) -> None:
@@ -196,8 +199,13 @@ class Shelf:
             if also:
                 also(connection)
 
-        with self.tables.write() as connection:
-            store(connection)
+        try:
+            with self.tables.write() as connection:
+                store(connection)
+        except Unavailable:
+            if not again and not self._named([made.sequence for made in add]):
+                self.discard(file_name(made.sequence, SUFFIX_OF[made.kind]) for made in add)
+            raise
         dropped = {one.sequence for one in drop}
         known = {one.sequence for one in rolled}
         with partition.lock:
@@ -223,6 +231,15 @@ class Shelf:
             self.files.unlink(one.path)
             self._cache.drop(one.sequence)
         self.discard(file_name(one.sequence, DELETION_SUFFIX) for one in past_deletions)
+
+    def _named(self, sequences: Sequence[int]) -> bool:
+        """Whether the catalogue names any of them: a transaction that failed last may have come through."""
+        here = catalogue.BLOCKS.c.sequence.in_(sequences)
+        try:
+            with self.tables.read() as connection:
+                return bool(connection.scalar(sa.select(sa.func.count()).where(here)))
+        except Unavailable:
+            return True  # for all that is known
 
     def _publish(self, partition: Partition, add: Sequence[Made]) -> None:
         for made in add:
