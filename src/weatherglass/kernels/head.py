@@ -6,40 +6,22 @@ A series has an open row of at most 16 values; a full row is pushed as a *block*
 which lies in slabs of 64. Stacks are read from the newest sample back, so that who asks for the last minutes
 decodes the last minutes. Times are shared: a *stream* is the times of a scrape, a series holds its place in it.
 
-On a stack, oldest first, what belongs to a block before its mark (one byte):
-- 0…57 FLAT + width: zigzag differences of the values' integers at the row's scale, bit-packed;
-- 58…115 STEEP + width: the same of second differences. With bit 7 of either a shift u8 stands before the mark;
-- CONSTANT: bits u64; PLANES: first bits u64, byte planes low…high of each value xor the one before, low << 4 | high;
-- COUNT: u8, the block below has so many values and not 16;
-- ODD: bits u64 of each value that no integer gives (NaN, the stale marker, -0.0, infinities), positions u16;
-- STATE: what the row's integer, difference and scale were before; JUMP: in which stream it stood, and where.
-
 A sample not newer than the series' newest goes to the series' late list, in order of arrival; whoever reads sorts
-it in, last one wins. Not here: locking (the owner holds a lock around every call), labels, files.
+it in, last one wins. Not here: locking (the owner holds a lock around every call), what the bytes of a block say
+(`stack`), labels, files.
 """
 
 import cython
 import numpy as np
 from cython.cimports.libc.stdlib import calloc, free, malloc, realloc
 from cython.cimports.libc.string import memcpy, memset
-from cython.cimports.weatherglass.kernels.codec import exact, power_of
-from cython.cimports.weatherglass.kernels.packing import fold, unfold, width_of
 from cython.cimports.weatherglass.kernels.pages import give, grow
+from cython.cimports.weatherglass.kernels.stack import MOST, State, decode, encode, jump
 
 from weatherglass.base.errors import Corrupt
 
 ROW = cython.declare(cython.int, 16)
-STEEP = cython.declare(cython.int, 58)
-CONSTANT = cython.declare(cython.int, 116)
-PLANES = cython.declare(cython.int, 117)
-COUNT = cython.declare(cython.int, 118)
-ODD = cython.declare(cython.int, 119)
-STATE = cython.declare(cython.int, 120)
-JUMP = cython.declare(cython.int, 121)
-SHIFTED = cython.declare(cython.int, 128)
 
-_TOP_SCALE = cython.declare(cython.int, 12)
-_WIDEST = cython.declare(cython.int, 57)
 _NOWHERE = cython.declare(cython.uint, 0xFFFFFFFF)
 _OLDEST = cython.declare(cython.longlong, -0x7FFFFFFFFFFFFFFF)
 _SLAB = cython.declare(cython.int, 60)  # bytes of one slab that carry something
@@ -50,11 +32,8 @@ _SPAN = cython.declare(cython.longlong, 0xFFFFFFFF)
 
 Row = cython.struct(
     last=cython.longlong,
-    integer=cython.longlong,  # of the newest value on the stack
-    difference=cython.longlong,  # the last one that a STEEP block ended with
+    state=State,
     late=cython.p_void,
-    stream=cython.uint,
-    place=cython.uint,  # where in the stream the next sample belongs
     tail=cython.uint,  # the newest slab, 0 for none
     number=cython.uint,
     count=cython.uint,  # values on the stack
@@ -62,8 +41,6 @@ Row = cython.struct(
     slabs=cython.uint,
     used=cython.uchar,  # bytes of the newest slab
     n=cython.uchar,  # open values
-    scale=cython.uchar,
-    spare=cython.uchar,
 )
 
 Slab = cython.struct(below=cython.uint, data=cython.uchar[60])
@@ -93,63 +70,10 @@ Cursor = cython.struct(
 @cython.nogil
 @cython.inline
 @cython.exceptval(check=False)
-def bits_of(v: cython.p_double) -> cython.ulonglong:
-    x: cython.ulonglong = 0
-    memcpy(cython.address(x), v, 8)
-    return x
-
-
-@cython.cfunc
-@cython.nogil
-@cython.inline
-@cython.exceptval(check=False)
 def slot_of(t: cython.longlong) -> cython.ulonglong:
     """Where a time is noted among the recent ones."""
     odd: cython.ulonglong = 0x1E3779B97F4A7C15
     return (cython.cast(cython.ulonglong, t) * odd) >> 52
-
-
-@cython.cfunc
-@cython.nogil
-@cython.exceptval(check=False)
-def pack_bits(z: cython.p_ulonglong, n: cython.int, width: cython.int, out: cython.p_uchar) -> cython.int:
-    """ceil(n x width / 8) bytes, lowest bit first; width <= 57."""
-    hold: cython.ulonglong = 0
-    held: cython.int = 0
-    used: cython.int = 0
-    k: cython.int
-    for k in range(n):
-        hold |= z[k] << held
-        held += width
-        while held >= 8:
-            out[used] = cython.cast(cython.uchar, hold & 255)
-            used += 1
-            hold >>= 8
-            held -= 8
-    if held:
-        out[used] = cython.cast(cython.uchar, hold & 255)
-        used += 1
-    return used
-
-
-@cython.cfunc
-@cython.nogil
-@cython.exceptval(check=False)
-def unpack_bits(p: cython.p_uchar, n: cython.int, width: cython.int, z: cython.p_ulonglong) -> cython.void:
-    hold: cython.ulonglong = 0
-    held: cython.int = 0
-    used: cython.int = 0
-    k: cython.int
-    one: cython.ulonglong = 1
-    mask: cython.ulonglong = (one << width) - 1
-    for k in range(n):
-        while held < width:
-            hold |= cython.cast(cython.ulonglong, p[used]) << held
-            used += 1
-            held += 8
-        z[k] = hold & mask
-        hold >>= width
-        held -= width
 
 
 @cython.cfunc
@@ -267,7 +191,7 @@ class Head:
         row = self.rows + self.used_rows
         memset(row, 0, cython.sizeof(Row))
         row.last = _OLDEST
-        row.stream = _NOWHERE
+        row.state.stream = _NOWHERE
         row.number = number
         self.used_rows += 1
         self.slots[number] = cython.cast(cython.uint, self.used_rows)
@@ -320,209 +244,30 @@ class Head:
     @cython.nogil
     @cython.inline
     @cython.exceptval(check=False)
-    def pull(self, cursor: cython.pointer(Cursor), n: cython.Py_ssize_t) -> cython.p_uchar:
-        """The newest `n` bytes not yet pulled, or NULL where there are not so many."""
+    def fetch(self, cursor: cython.pointer(Cursor), least: cython.Py_ssize_t) -> cython.void:
+        """At least so many unread bytes, or all that there are."""
         slab: cython.pointer(Slab)
-        while cursor.top - cursor.low < n:
-            if cursor.slab == 0:
-                return cython.NULL
+        while cursor.top - cursor.low < least and cursor.slab:
             slab = self.slab(cursor.slab)
             cursor.low -= cursor.left
             memcpy(cursor.bytes + cursor.low, cython.address(slab.data[0]), cursor.left)
             cursor.slab = slab.below
             cursor.left = _SLAB
-        cursor.top -= n
-        return cursor.bytes + cursor.top
 
     # --- writing -----------------------------------------------------------------------------------------
 
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(check=False)
-    def flush(self, row: cython.pointer(Row), v: cython.p_double) -> cython.int:
+    def flush(self, row: cython.pointer(Row)) -> cython.int:
         """The open row becomes a block; -1 without memory."""
-        out = cython.declare(cython.uchar[320])
-        z = cython.declare(cython.longlong[16])
-        d = cython.declare(cython.longlong[16])
-        folded = cython.declare(cython.ulonglong[16])
-        odd = cython.declare(cython.int[16])
-        n: cython.int = row.n
-        k: cython.int
-        odds: cython.int = 0
-        used: cython.int = 0
-        scale: cython.int = row.scale
-        trial: cython.int
-        start: cython.int = -1
-        i: cython.longlong = 0
-        one: cython.ulonglong = 1
-        every: cython.ulonglong = 0
-        low: cython.ulonglong = 0
-        every2: cython.ulonglong = 0
-        first2: cython.ulonglong = 0
-        width: cython.int
-        shift: cython.int = 0
-        steep: cython.bint = False
-        marks: cython.uint = 0
-        same: cython.bint = True
-        x: cython.ulonglong = bits_of(v)
-        for k in range(1, n):
-            if bits_of(v + k) != x:
-                same = False
-                break
-        if same and not exact(v[0], scale, cython.address(i)):
-            trial = scale + 1
-            while trial <= _TOP_SCALE and not exact(v[0], trial, cython.address(i)):
-                trial += 1
-            if trial > _TOP_SCALE:
-                memcpy(out, v, 8)
-                out[8] = cython.cast(cython.uchar, CONSTANT)
-                return self.close(row, out, 9, n)
-        k = 0
-        while k < n:
-            if exact(v[k], scale, cython.address(i)):
-                z[k] = i
-                if start < 0:
-                    start = k
-            else:
-                trial = scale + 1
-                while trial <= _TOP_SCALE and not exact(v[k], trial, cython.address(i)):
-                    trial += 1
-                if trial <= _TOP_SCALE:
-                    # One that is exact at a scale is so at the next, but where it grows too large: begin again.
-                    scale = trial
-                    k = 0
-                    odds = 0
-                    start = -1
-                    continue
-                odd[odds] = k
-                odds += 1
-                z[k] = z[k - 1] if k and start >= 0 else 0
-                if odds > 5:
-                    return self.planes(row, v, n)
-            k += 1
-        if start < 0:
-            return self.planes(row, v, n)
-        for k in range(start):  # those in front take the first real value, so that they cost no bits
-            z[k] = z[start]
-        if row.count == 0:  # nobody reads below the first block: its state needs no mark
-            row.integer = z[0]
-            row.difference = 0
-            row.scale = scale
-        elif scale != row.scale:
-            memcpy(out, cython.address(row.integer), 8)
-            memcpy(out + 8, cython.address(row.difference), 8)
-            out[16] = row.scale
-            out[17] = cython.cast(cython.uchar, STATE)
-            used = 18
-            row.integer = z[0]
-            row.scale = scale
-        i = row.integer
-        for k in range(n):
-            d[k] = z[k] - i
-            i = z[k]
-            every |= fold(d[k])
-            low |= cython.cast(cython.ulonglong, d[k])
-            if k:
-                every2 |= fold(d[k] - d[k - 1])
-        width = width_of(every)
-        if low:
-            while not low & 1:  # multiples of a power of two: pages, sectors
-                low >>= 1
-                shift += 1
-        if shift < 3:
-            shift = 0
-        width -= shift
-        if width > 1 and n > 2:
-            first2 = fold(d[0] - row.difference)
-            if width_of(every2 | first2) < width:
-                steep = True
-                every2 |= first2
-            elif (width - width_of(every2)) * n > 160:
-                steep = True
-                memcpy(out + used, cython.address(row.integer), 8)
-                memcpy(out + used + 8, cython.address(row.difference), 8)
-                out[used + 16] = row.scale
-                out[used + 17] = cython.cast(cython.uchar, STATE)
-                used += 18
-                row.difference = d[0]
-        if steep:
-            width = width_of(every2)
-            shift = 0
-            i = row.difference
-            for k in range(n):
-                folded[k] = fold(d[k] - i)
-                i = d[k]
-        else:
-            for k in range(n):
-                folded[k] = fold(d[k] >> shift)
-        if width > _WIDEST:
-            # The state has moved for nothing, but a mark that tells of it stands below.
-            if used and self.push(row, out, used) < 0:
-                return -1
-            return self.planes(row, v, n)
-        row.integer = z[n - 1]
-        if steep:
-            row.difference = d[n - 1]
-        used += pack_bits(folded, n, width, out + used)
-        if shift:
-            out[used] = shift
-            used += 1
-        out[used] = width + (STEEP if steep else 0) + (SHIFTED if shift else 0)
-        used += 1
-        if odds:
-            for k in range(odds):
-                memcpy(out + used, v + odd[k], 8)
-                used += 8
-                marks |= cython.cast(cython.uint, one << odd[k])
-            out[used] = marks & 255
-            out[used + 1] = marks >> 8
-            out[used + 2] = cython.cast(cython.uchar, ODD)
-            used += 3
-        return self.close(row, out, used, n)
-
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(check=False)
-    def planes(self, row: cython.pointer(Row), v: cython.p_double, n: cython.int) -> cython.int:
-        out = cython.declare(cython.uchar[160])
-        every: cython.ulonglong = 0
-        one: cython.ulonglong = 255
-        low: cython.int = 0
-        high: cython.int = 7
-        k: cython.int
-        plane: cython.int
-        used: cython.int = 8
-        for k in range(1, n):
-            every |= bits_of(v + k) ^ bits_of(v + k - 1)
-        while low < 7 and not (every & (one << (8 * low))):
-            low += 1
-        while high > low and not (every & (one << (8 * high))):
-            high -= 1
-        memcpy(out, v, 8)
-        for plane in range(low, high + 1):
-            for k in range(1, n):
-                out[used] = cython.cast(
-                    cython.uchar, ((bits_of(v + k) ^ bits_of(v + k - 1)) >> (8 * plane)) & 255
-                )
-                used += 1
-        out[used] = low << 4 | high
-        out[used + 1] = cython.cast(cython.uchar, PLANES)
-        return self.close(row, out, used + 2, n)
-
-    @cython.cfunc
-    @cython.nogil
-    @cython.inline
-    @cython.exceptval(check=False)
-    def close(
-        self, row: cython.pointer(Row), out: cython.p_uchar, used: cython.int, n: cython.int
-    ) -> cython.int:
-        if n != ROW:
-            out[used] = n
-            out[used + 1] = cython.cast(cython.uchar, COUNT)
-            used += 2
+        out = cython.declare(cython.uchar[400])
+        used: cython.int = encode(
+            cython.address(row.state), row.count == 0, self.open + (row - self.rows) * ROW, row.n, out
+        )
         if self.push(row, out, used) < 0:
             return -1
-        row.count += n
+        row.count += row.n
         row.n = 0
         return 0
 
@@ -540,11 +285,11 @@ class Head:
         grown: cython.p_void
         out = cython.declare(cython.uchar[9])
         recent: cython.pointer(Recent) = self.recent + slot_of(t)
-        if row.stream != _NOWHERE:
-            one = self.streams + row.stream
-            for k in range(row.place + 1, row.place + 9):
+        if row.state.stream != _NOWHERE:
+            one = self.streams + row.state.stream
+            for k in range(row.state.place + 1, row.state.place + 9):
                 if k < one.n and one.base + one.at[k] == t:
-                    stream = row.stream
+                    stream = row.state.stream
                     place = k
                     break
         if stream == _NOWHERE and recent.stream != _NOWHERE and recent.time == t:
@@ -572,15 +317,12 @@ class Head:
             recent.stream = stream
             recent.place = 0
         if row.n or row.count:
-            if row.n and self.flush(row, self.open + (row - self.rows) * ROW) < 0:
+            if row.n and self.flush(row) < 0:
                 return -1
-            memcpy(out, cython.address(row.stream), 4)
-            memcpy(out + 4, cython.address(row.place), 4)
-            out[8] = cython.cast(cython.uchar, JUMP)
-            if self.push(row, out, 9) < 0:
+            if self.push(row, out, jump(cython.address(row.state), out)) < 0:
                 return -1
-        row.stream = stream
-        row.place = place
+        row.state.stream = stream
+        row.state.place = place
         row.run = place
         return 0
 
@@ -609,16 +351,16 @@ class Head:
     def stands(self, row: cython.pointer(Row), t: cython.longlong) -> cython.int:
         """Whether `t` is the time at the row's place, writing it there where the stream ends; -1 without memory."""
         stream: cython.pointer(Stream)
-        if row.stream == _NOWHERE:
+        if row.state.stream == _NOWHERE:
             return 0
-        stream = self.streams + row.stream
-        if row.place < stream.n:
-            return stream.base + stream.at[row.place] == t
+        stream = self.streams + row.state.stream
+        if row.state.place < stream.n:
+            return stream.base + stream.at[row.state.place] == t
         if t - stream.base > _SPAN:
             return 0
         if self.extend(stream, t) < 0:
             return -1
-        self.note(t, row.stream, row.place)
+        self.note(t, row.state.stream, row.state.place)
         return 1
 
     @cython.cfunc
@@ -708,12 +450,12 @@ class Head:
                         if there <= 0 and (there < 0 or self.move(row, t) < 0):
                             bad = -1
                             break
-                        if row.n == ROW and self.flush(row, open) < 0:
+                        if row.n == ROW and self.flush(row) < 0:
                             bad = -1
                             break
                         open[row.n] = value
                         row.n += 1
-                        row.place += 1
+                        row.state.place += 1
                         row.last = t
                         if t > self.last_ms:
                             self.last_ms = t
@@ -774,18 +516,18 @@ class Head:
         newer[0] = 0
         if total == 0 or row.last < start:
             return 0
-        stream = self.streams + row.stream
+        stream = self.streams + row.state.stream
         first = row.run
-        if row.place - first != total and stream.base + stream.at[first] > start:
+        if row.state.place - first != total and stream.base + stream.at[first] > start:
             return total  # some of it stood in another stream: all of it is read
         if stream.base + stream.at[first] > end:
             return 0
-        behind = row.place
+        behind = row.state.place
         if row.last > end:
             behind = before(stream, end + 1, first, behind)
         if stream.base + stream.at[first] < start:
             first = before(stream, start, first, behind)
-        newer[0] = row.place - behind
+        newer[0] = row.state.place - behind
         return behind - first
 
     def sizes(
@@ -824,44 +566,19 @@ class Head:
     ) -> cython.int:
         """`keep` samples of a row, the `newer` ones passed over, into columns that begin with the oldest of them; -1
         for no memory, -2 where the bytes do not check out."""
-        stream: cython.uint = row.stream
-        place: cython.uint = row.place
-        integer: cython.longlong = row.integer
-        difference: cython.longlong = row.difference
-        scale: cython.int = row.scale
+        state = cython.declare(State)
+        below = cython.declare(State)
         v = cython.declare(cython.double[16])
-        z = cython.declare(cython.ulonglong[16])
-        n: cython.int
-        k: cython.int
-        low: cython.int
-        high: cython.int
-        plane: cython.int
-        mark: cython.int
-        shift: cython.int
-        width: cython.int
-        size: cython.Py_ssize_t
-        marks: cython.uint
-        p: cython.p_uchar
-        odd = cython.declare(cython.uchar[128])
-        memcpy(v, self.open + (row - self.rows) * ROW, 8 * row.n)
+        n: cython.int = row.n
+        size: cython.Py_ssize_t = cython.cast(cython.Py_ssize_t, row.slabs) * _SLAB
+        state = row.state
+        memcpy(v, self.open + (row - self.rows) * ROW, 8 * n)
         if (
-            self.deal(
-                v,
-                row.n,
-                stream,
-                cython.address(place),
-                cython.address(newer),
-                cython.address(keep),
-                times,
-                values,
-            )
+            self.deal(v, n, cython.address(state), cython.address(newer), cython.address(keep), times, values)
             < 0
         ):
             return -2
-        if keep == 0:
-            return 0
-        size = cython.cast(cython.Py_ssize_t, row.slabs) * _SLAB
-        if cursor.room < size:
+        if keep and cursor.room < size:
             free(cursor.bytes)
             cursor.bytes = cython.cast(cython.p_uchar, malloc(size))
             cursor.room = size if cursor.bytes != cython.NULL else 0
@@ -871,131 +588,31 @@ class Head:
         cursor.slab = row.tail
         cursor.left = row.used
         while keep > 0:
-            n = ROW
-            marks = 0
-            p = self.pull(cursor, 1)
-            if p == cython.NULL:
+            self.fetch(cursor, _SLAB)
+            below = state
+            size = decode(
+                cursor.bytes + cursor.low,
+                cursor.top - cursor.low,
+                cython.address(state),
+                v,
+                cython.address(n),
+            )
+            if size < 0 and cursor.slab:  # most blocks are small; this one is not
+                self.fetch(cursor, MOST)
+                state = below
+                size = decode(
+                    cursor.bytes + cursor.low,
+                    cursor.top - cursor.low,
+                    cython.address(state),
+                    v,
+                    cython.address(n),
+                )
+            if size < 0:
                 return -2
-            mark = p[0]
-            while COUNT <= mark <= JUMP:
-                if mark == COUNT:
-                    p = self.pull(cursor, 1)
-                    if p == cython.NULL or p[0] > ROW:
-                        return -2
-                    n = p[0]
-                elif mark == ODD:
-                    p = self.pull(cursor, 2)
-                    if p == cython.NULL:
-                        return -2
-                    marks = p[0] | p[1] << 8
-                    k = 0
-                    for low in range(16):
-                        k += (marks >> low) & 1
-                    p = self.pull(cursor, 8 * k)
-                    if p == cython.NULL:
-                        return -2
-                    memcpy(odd, p, 8 * k)
-                elif mark == STATE:
-                    p = self.pull(cursor, 17)
-                    if p == cython.NULL or p[16] > _TOP_SCALE:
-                        return -2
-                    memcpy(cython.address(integer), p, 8)
-                    memcpy(cython.address(difference), p + 8, 8)
-                    scale = p[16]
-                else:
-                    p = self.pull(cursor, 8)
-                    if p == cython.NULL:
-                        return -2
-                    memcpy(cython.address(stream), p, 4)
-                    memcpy(cython.address(place), p + 4, 4)
-                p = self.pull(cursor, 1)
-                if p == cython.NULL:
-                    return -2
-                mark = p[0]
-            if mark == CONSTANT:
-                p = self.pull(cursor, 8)
-                if p == cython.NULL:
-                    return -2
-                for k in range(n):
-                    memcpy(v + k, p, 8)
-            elif mark == PLANES:
-                p = self.pull(cursor, 1)
-                if p == cython.NULL:
-                    return -2
-                low = p[0] >> 4
-                high = p[0] & 15
-                if high > 7 or low > high:
-                    return -2
-                p = self.pull(cursor, 8 + (n - 1) * (high - low + 1))
-                if p == cython.NULL:
-                    return -2
-                memset(z, 0, 128)
-                memcpy(z, p, 8)
-                p += 8
-                for plane in range(low, high + 1):
-                    for k in range(1, n):
-                        z[k] |= cython.cast(cython.ulonglong, p[0]) << (8 * plane)
-                        p += 1
-                for k in range(1, n):
-                    z[k] ^= z[k - 1]
-                memcpy(v, z, 128)
-            else:
-                shift = 0
-                if mark & SHIFTED:
-                    p = self.pull(cursor, 1)
-                    if p == cython.NULL or p[0] > 63:
-                        return -2
-                    shift = p[0]
-                width = mark & 127
-                if width >= STEEP:
-                    width -= STEEP
-                if width > _WIDEST:
-                    return -2
-                p = self.pull(cursor, (n * width + 7) >> 3)
-                if p == cython.NULL:
-                    return -2
-                unpack_bits(p, n, width, z)
-                if mark & 127 >= STEEP:
-                    k = n - 1
-                    while k >= 0:
-                        v[k] = cython.cast(cython.double, integer)
-                        integer = cython.cast(
-                            cython.longlong,
-                            cython.cast(cython.ulonglong, integer)
-                            - cython.cast(cython.ulonglong, difference),
-                        )
-                        difference = cython.cast(
-                            cython.longlong, cython.cast(cython.ulonglong, difference) - unfold(z[k])
-                        )
-                        k -= 1
-                else:
-                    k = n - 1
-                    while k >= 0:
-                        v[k] = cython.cast(cython.double, integer)
-                        integer = cython.cast(
-                            cython.longlong,
-                            cython.cast(cython.ulonglong, integer) - (unfold(z[k]) << shift),
-                        )
-                        k -= 1
-                if scale:
-                    for k in range(n):
-                        v[k] /= power_of(scale)
-                if marks:
-                    low = 0
-                    for k in range(n):
-                        if (marks >> k) & 1:
-                            memcpy(v + k, odd + low, 8)
-                            low += 8
+            cursor.top = cursor.low + size
             if (
                 self.deal(
-                    v,
-                    n,
-                    stream,
-                    cython.address(place),
-                    cython.address(newer),
-                    cython.address(keep),
-                    times,
-                    values,
+                    v, n, cython.address(state), cython.address(newer), cython.address(keep), times, values
                 )
                 < 0
             ):
@@ -1010,8 +627,7 @@ class Head:
         self,
         v: cython.p_double,
         n: cython.int,
-        number: cython.uint,
-        place: cython.p_uint,
+        state: cython.pointer(State),
         newer: cython.p_uint,
         keep: cython.p_Py_ssize_t,
         times: cython.p_longlong,
@@ -1022,25 +638,25 @@ class Head:
         stream: cython.pointer(Stream)
         if newer[0] >= cython.cast(cython.uint, n):
             newer[0] -= n
-            place[0] -= n
+            state.place -= n
             return 0
         n -= newer[0]
-        place[0] -= newer[0]
+        state.place -= newer[0]
         newer[0] = 0
         k = n if n < keep[0] else cython.cast(cython.int, keep[0])
         if k == 0:
             return 0
-        place[0] -= k
+        state.place -= k
         keep[0] -= k
-        if number >= self.stream_count:
+        if state.stream >= self.stream_count:
             return -1
-        stream = self.streams + number
-        if place[0] > stream.n or stream.n - place[0] < cython.cast(cython.uint, k):
+        stream = self.streams + state.stream
+        if state.place > stream.n or stream.n - state.place < cython.cast(cython.uint, k):
             return -1
         memcpy(values + keep[0], v + (n - k), 8 * k)
         times += keep[0]
         for n in range(k):
-            times[n] = stream.base + stream.at[place[0] + n]
+            times[n] = stream.base + stream.at[state.place + n]
         return 0
 
     def read(
