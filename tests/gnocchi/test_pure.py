@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import datetime
 
 import numpy as np
@@ -220,6 +221,27 @@ def test_any_line(text):
         influx.parse(text)
     except ValueError:
         return
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        lambda: times.span("1w" + " " * 100_000 + "!"),
+        lambda: times.span("1 w" * 100_000),
+        lambda: influx.parse("m" + ',"a"="a"' * 5000 + "!"),
+        lambda: influx.parse("m f=1" + ",f=1" * 5000 + "!"),
+        lambda: parsed("(" * 5000, "me"),
+        lambda: parsed("not " * 5000 + "a=1", "me"),
+        lambda: operations.read("(" * 5000),
+        lambda: predicate(json.loads('{"and":[' * 300 + "]}" * 300)),
+        lambda: checked(json.loads('{"not":' * 300 + "{}" + "}" * 300), "me"),
+    ],
+)
+def test_hostile_texts_are_refused_at_once(hostile):
+    began = time.process_time()
+    with pytest.raises((ValueError, Bad)):
+        hostile()
+    assert time.process_time() - began < 1.0
 
 
 # --- statsd ----------------------------------------------------------------------------------------------

@@ -182,7 +182,8 @@ class Endpoint:
             QueryParams(request.scope["query_string"]), request.headers, await body_of(request),
             self._clock.now_ns(),
         )  # fmt: skip
-        handler = row.methods.get(request.method)
+        method = "GET" if request.method == "HEAD" and "HEAD" not in row.methods else request.method
+        handler = row.methods.get(method)
         pool = self._writes if handler in _WRITES else self._pool
         return await pool.run(_handled, row, handler, ask)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_NAME = r"""(?:"(?:[^"\\]|\\.)*"|(?:[^ ,=\\]|\\.)+)"""
+_NAME = r"""(?:"(?:[^"\\]|\\.)*"|(?:[^ ,="\\]|\\.)(?:[^ ,=\\]|\\.)*)"""
 _LINE = re.compile(
     rf"(?P<measurement>(?:[^ ,\\]|\\.)+)(?P<tags>(?:,{_NAME}={_NAME})*) "
     rf"(?P<fields>{_NAME}=(?:\"(?:[^\"\\]|\\.)*\"|[^ ,\"]+)(?:,{_NAME}=(?:\"(?:[^\"\\]|\\.)*\"|[^ ,\"]+))*)"

@@ -50,6 +50,8 @@ def predicate(body: Any) -> Callable[[float], Any]:
         tree = _PREDICATE(body)
     except v.Invalid as error:
         raise unfit(error) from error
+    except RecursionError:
+        raise unfit(v.Invalid("nested too deeply")) from None
     return _built(tree)
 
 

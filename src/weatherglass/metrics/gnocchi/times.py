@@ -22,30 +22,42 @@ _NUMBER = r"\d+(?:\.\d+)?"
 _SIGN = re.compile(r"\s*([+-]?)\s*(.*)", re.DOTALL)
 _CLOCK = re.compile(rf"(?:(?:(?P<d>\d+):)?(?P<h>\d+):)?(?P<m>\d{{1,2}}):(?P<s>{_NUMBER})")
 _UNITS = {
-    "w": (604800, "weeks?|wks?|w"),
-    "d": (86400, "days?|d"),
-    "h": (3600, "hours?|hrs?|hr|h"),
-    "m": (60, "minutes?|mins?|m"),
-    "s": (1, "seconds?|secs?|sec|s"),
+    name: (place, seconds)
+    for place, (seconds, names) in enumerate(
+        (
+            (604800, ("weeks", "week", "wks", "wk", "w")),
+            (86400, ("days", "day", "d")),
+            (3600, ("hours", "hour", "hrs", "hr", "h")),
+            (60, ("minutes", "minute", "mins", "min", "m")),
+            (1, ("seconds", "second", "secs", "sec", "s")),
+        )
+    )
+    for name in names
 }
-_WORDS = re.compile(
-    r"\s*".join(rf"(?:(?P<{key}>{_NUMBER})\s*(?:{names})\s*,?)?" for key, (_, names) in _UNITS.items()),
-    re.IGNORECASE,
-)
+"""A unit's name → its place in the order they are written in, and its seconds."""
+_WORD = re.compile(rf"({_NUMBER})\s*([a-z]+)\s*,?\s*", re.IGNORECASE)
+_LONGEST = 128
 
 
 def _spoken(text: str) -> float | None:
     """Seconds of `1 hour`, `-5 minutes`, `2d 3h`, `0:01:30`; None where it is not a span."""
+    if len(text) > _LONGEST:
+        return None
     form = _SIGN.fullmatch(text)
     assert form is not None
     sign, body = (-1.0 if form[1] == "-" else 1.0), form[2].strip()
     if clock := _CLOCK.fullmatch(body):
         parts = {key: float(value or 0) for key, value in clock.groupdict().items()}
-        return sign * sum(parts[key] * _UNITS[key][0] for key in parts)
-    words = _WORDS.fullmatch(body)
-    if words is None or not body:
-        return None
-    return sign * sum(float(value) * _UNITS[key][0] for key, value in words.groupdict().items() if value)
+        return sign * sum(parts[key] * _UNITS[key][1] for key in parts)
+    total, at, last = 0.0, 0, -1
+    while at < len(body):
+        word = _WORD.match(body, at)
+        unit = _UNITS.get(word[2].lower()) if word else None
+        if word is None or unit is None or unit[0] <= last:
+            return None
+        last, at = unit[0], word.end()
+        total += float(word[1]) * unit[1]
+    return sign * total if body else None
 
 
 def span(value: Any, *, positive: bool = True) -> int:
