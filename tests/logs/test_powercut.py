@@ -16,7 +16,8 @@ from weatherglass.base.errors import Unavailable
 from weatherglass.base.time import SECOND_NS, ManualClock
 from weatherglass.engine.protocols import RawEvent
 from weatherglass.engine.tables import Tables
-from weatherglass.logs import Logs, Settings
+from weatherglass.logs import Logs, Settings, retention
+from weatherglass.logs.retention import Retention
 
 T0 = 1_800_000_000 * SECOND_NS
 AFTER = "afterwards"
@@ -75,6 +76,58 @@ class Scenario:
             assert all(text.startswith((tenant, AFTER)) for text in found)
         logs.write_raw("site", [RawEvent(T0, (), AFTER)])
         assert any(event.raw == AFTER for event in logs.search("site", **ALL, words=AFTER).events)
+
+
+class Merging(Scenario):
+    """Two blocks become one, which then loses a level."""
+
+    def run(self, files: PowerCutFiles, acked: list[Any]) -> None:
+        database = self.folder / f"{len(self.opened)}.db"
+        shutil.copy(self.migrated, database)
+        tables, clock = unsynced(database), ManualClock(T0)
+        self.opened.append(tables)
+        acked.append(tables)
+        kept = Retention(levels={"DEBUG": 3600})
+        logs = Logs("/logs", files=files, tables=tables, clock=clock, retention=lambda tenant: kept)
+        for number in range(2):
+            for level in ("ERROR", "DEBUG"):
+                text = f"2027-01-15 08:00:0{number}.000 1 {level} site [-] {'x' * 60}\n"
+                with contextlib.suppress(Unavailable):
+                    logs.write_raw("site", [RawEvent(T0 + number, (("service", "s"),), text)])
+                    acked.append(("site", text))
+            with contextlib.suppress(Unavailable):
+                logs.seal("site")
+        with contextlib.suppress(Unavailable):
+            logs.compact("site")
+        clock.advance(3700)
+        # From here on retention may take the one level.
+        acked[1:] = [one for one in acked[1:] if "DEBUG" not in one[1]]
+        with contextlib.suppress(Unavailable):
+            logs.drop_old()
+
+    def check(self, files: PowerCutFiles, acked: list[Any]) -> None:
+        tables, *wanted = acked
+        logs = Logs("/logs", files=files, tables=tables, clock=ManualClock(T0))
+        found = [event.raw for event in logs.search("site", **ALL).events]
+        assert len(found) == len(set(found)), "stored twice"
+        assert {text for _, text in wanted} <= set(found), "lost"
+
+
+def test_power_cut_while_blocks_become_one_and_lose_a_level(
+    tmp_path: Path, migrated: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "TIER", 2)
+    scenario = Merging(tmp_path, migrated)
+    try:
+        files, acked = PowerCutFiles(), list[Any]()
+        scenario.run(files, acked)
+        logs = Logs("/logs", files=files, tables=acked[0])
+        assert (logs.stats()["blocks"], logs.stats()["events"]) == (1, 2)
+        assert every_cut(scenario.run, scenario.check, samples=1) > 30
+        assert every_fault(scenario.run, scenario.check, samples=1, cuts=1) > 20
+    finally:
+        for tables in scenario.opened:
+            tables.close()
 
 
 @pytest.fixture
