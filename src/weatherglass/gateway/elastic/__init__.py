@@ -13,13 +13,14 @@ from typing import Any
 from starlette.routing import BaseRoute, Route
 
 from weatherglass.gateway.context import Context
-from weatherglass.gateway.elastic.admin import PIPELINE, POLICY, Admin
+from weatherglass.gateway.elastic.admin import Admin
 from weatherglass.gateway.elastic.asking import Ask, Handler, Reply
 from weatherglass.gateway.elastic.cat import Cat
 from weatherglass.gateway.elastic.cluster import Cluster
 from weatherglass.gateway.elastic.documents import Documents, analyze
 from weatherglass.gateway.elastic.faults import argument
 from weatherglass.gateway.elastic.indices import COMPONENT, LEGACY, TEMPLATE, Indices
+from weatherglass.gateway.elastic.named import PIPELINE, POLICY, Named
 from weatherglass.gateway.elastic.room import Store
 from weatherglass.gateway.elastic.searching import Searching
 from weatherglass.gateway.elastic.serving import PREFIX, endpoint
@@ -42,6 +43,7 @@ def routes(context: Context) -> Iterable[BaseRoute]:
     writing = Writing(indices, kept, store, rooms.clock)
     searching, documents = Searching(indices, store, rooms.clock), Documents(indices, writing, store)
     admin, cluster, cat = Admin(indices, kept), Cluster(indices, kept), Cat(indices, kept, store)
+    named = Named(indices, kept)
 
     def bulked(ask: Ask) -> Reply:
         return Reply(bulk(writing, ask))
@@ -76,23 +78,23 @@ def routes(context: Context) -> Iterable[BaseRoute]:
         (("GET",), "/_aliases", admin.alias, READ),
         (("POST",), "/_aliases", admin.aliases, WRITE),
         (("GET", "HEAD"), "/_alias/{name}", admin.alias, READ),
-        *_named("/_index_template", admin.templates, admin.put_template, admin, TEMPLATE, "index_template"),
+        *_named("/_index_template", named.templates, named.put_template, named, TEMPLATE, "index_template"),
         *_named(
             "/_component_template",
-            admin.components,
-            admin.put_component,
-            admin,
+            named.components,
+            named.put_component,
+            named,
             COMPONENT,
             "component_template",
         ),
-        *_named("/_template", admin.legacy, admin.put_legacy, admin, LEGACY, "index_template"),
-        *_named("/_ingest/pipeline", admin.pipelines, admin.put_pipeline, admin, PIPELINE, "pipeline"),
-        *_named("/_ilm/policy", admin.policies, admin.put_policy, admin, POLICY, "lifecycle policy"),
+        *_named("/_template", named.legacy, named.put_legacy, named, LEGACY, "index_template"),
+        *_named("/_ingest/pipeline", named.pipelines, named.put_pipeline, named, PIPELINE, "pipeline"),
+        *_named("/_ilm/policy", named.policies, named.put_policy, named, POLICY, "lifecycle policy"),
         (("GET",), "/_ilm/status", lambda ask: Reply({"operation_mode": "RUNNING"}), READ),
-        (("GET",), "/_data_stream", admin.streams, READ),
-        (("GET",), "/_data_stream/{name}", admin.streams, READ),
-        (("PUT",), "/_data_stream/{name}", admin.create_stream, WRITE),
-        (("DELETE",), "/_data_stream/{name}", admin.drop_stream, WRITE),
+        (("GET",), "/_data_stream", named.streams, READ),
+        (("GET",), "/_data_stream/{name}", named.streams, READ),
+        (("PUT",), "/_data_stream/{name}", named.create_stream, WRITE),
+        (("DELETE",), "/_data_stream/{name}", named.drop_stream, WRITE),
         (("GET",), "/_cluster/health", cluster.health, READ),
         (("GET",), "/_cluster/health/{index}", cluster.health, READ),
         (("GET", "PUT"), "/_cluster/settings", cluster.settings, READ),
@@ -172,14 +174,14 @@ def routes(context: Context) -> Iterable[BaseRoute]:
     ]
 
 
-def _named(path: str, read: Handler, put: Handler, admin: Admin, kind: str, what: str) -> list[Row]:
+def _named(path: str, read: Handler, put: Handler, named: Named, kind: str, what: str) -> list[Row]:
     """What is registered by name: listed, read, looked for, put, let go."""
     return [
         (("GET",), path, read, READ),
-        (("HEAD",), f"{path}/{{name}}", admin.checker(kind), READ),
+        (("HEAD",), f"{path}/{{name}}", named.checker(kind), READ),
         (("GET",), f"{path}/{{name}}", read, READ),
         (_PUTS, f"{path}/{{name}}", put, WRITE),
-        (("DELETE",), f"{path}/{{name}}", admin.dropper(kind, what), WRITE),
+        (("DELETE",), f"{path}/{{name}}", named.dropper(kind, what), WRITE),
     ]
 
 

@@ -17,18 +17,24 @@ from weatherglass.gateway.elastic.faults import Fault, argument, parsing, search
 from weatherglass.gateway.elastic.indices import Chosen, Indices
 from weatherglass.gateway.elastic.leaves import Scope
 from weatherglass.gateway.elastic.names import Lenience
+from weatherglass.gateway.elastic.requests import (
+    Body,
+    Told,
+    matched,
+    pairs,
+    query_of,
+    shards,
+    totals,
+    tracked,
+    whole,
+    with_params,
+)
 from weatherglass.gateway.elastic.room import Found, Store
 from weatherglass.gateway.elastic.sorting import Key
 from weatherglass.gateway.errors import status_of
 from weatherglass.logs import filter as ask_of
 from weatherglass.logs.filter import Filter
 from weatherglass.logs.sorting import Hits
-
-Body = Mapping[str, Any]
-Told = dict[str, Any]
-
-TRACKED = 10_000
-"""Hits that are counted exactly where the request does not say."""
 
 _SERVED = frozenset(
     ("query", "from", "size", "sort", "_source", "fields", "docvalue_fields", "stored_fields", "aggs", "aggregations",
@@ -87,7 +93,7 @@ class Searching:
                     else "VALUE"
                 )
                 raise parsing(f"Unknown key for a {token} in [{name[:80]}].")
-        body = _with_params(body, ask)
+        body = with_params(body, ask)
         chosen, pit, until = self._chosen(ask, expression, body)
         scope = Scope(chosen.fields, self._indices.now_ms)
         asked = query.read(body["query"], scope) if body.get("query") is not None else ask_of.All()
@@ -110,9 +116,9 @@ class Searching:
         shown = keys
         if (pit or scroll) and not any(key.store == "_doc" for key in keys):
             keys = (*keys, Key("_shard_doc", "_doc", False, "doc"))
-        begin, size = _whole(body, "from", 0), _whole(body, "size", 10)
+        begin, size = whole(body, "from", 0), whole(body, "size", 10)
         hits.check_window(begin, size)
-        after = sorting.after_of(body.get("search_after"), _matched(keys, body.get("search_after")))
+        after = sorting.after_of(body.get("search_after"), matched(keys, body.get("search_after")))
         if after is not None and begin > 0:
             raise argument("`from` parameter must be set to 0 when `search_after` is used")
         if body.get("min_score") is not None and float(body["min_score"]) > 1:
@@ -122,7 +128,7 @@ class Searching:
         given = body.get("aggs", body.get("aggregations"))
         return Searched(
             ask.tenant, chosen, scope, holds, narrowed, keys, begin, size, after, shape,
-            _tracked(body.get("track_total_hits", True if scroll else None)),
+            tracked(body.get("track_total_hits", True if scroll else None)),
             aggregations.read(given, reading) if given else {}, pit, reading.typed,
         )  # fmt: skip
 
@@ -179,7 +185,7 @@ class Searching:
             made["total"] = {"value": value, "relation": "eq" if exact else "gte"}
         made["max_score"] = score
         made["hits"] = [searched.shape.hit(row) for row in rows]
-        return {"took": 0, "timed_out": False, "_shards": _shards(searched.chosen), "hits": made}
+        return {"took": 0, "timed_out": False, "_shards": shards(searched.chosen), "hits": made}
 
     def _count(self, searched: Searched) -> Told:
         narrow = {name: one.agg for name, one in searched.counted.items() if not one.everything}
@@ -209,7 +215,7 @@ class Searching:
         expression, body = ask.part("index"), ask.json()
         if "scroll" in ask.params:
             return self._scroll(ask, expression, body)
-        return Reply(_totals(self.run(self.ready(ask, expression, body)), ask))
+        return Reply(totals(self.run(self.ready(ask, expression, body)), ask))
 
     def search_async(self, ask: Ask) -> Reply:
         """Done by the time it is answered: a client that would have waited need not come again."""
@@ -219,12 +225,12 @@ class Searching:
         return Reply(
             {"is_partial": False, "is_running": False, "start_time_in_millis": begun,
              "expiration_time_in_millis": now + 432_000_000, "completion_time_in_millis": now,
-             "response": _totals(response, ask)}
+             "response": totals(response, ask)}
         )  # fmt: skip
 
     def many(self, ask: Ask) -> Reply:
         """`_msearch`: pairs of lines, an answer or an error each."""
-        lines = ask.lines() if b"\n\n" not in ask.body else _pairs(ask.body)
+        lines = ask.lines() if b"\n\n" not in ask.body else pairs(ask.body)
         if not lines:
             raise Fault("action_request_validation_exception", "Validation Failed: 1: no requests added;")
         if len(lines) % 2:
@@ -240,7 +246,7 @@ class Searching:
                     **{name: str(value).lower() for name, value in head.items() if name != "index"},
                 }
                 one = replace(ask, params=params, path={}, body=lines[at + 1])
-                answer = _totals(self.run(self.ready(one, expression, one.json())), one)
+                answer = totals(self.run(self.ready(one, expression, one.json())), one)
                 responses.append({**answer, "status": 200})
             except WeatherglassError as error:
                 status = error.status if isinstance(error, Fault) else status_of(error)
@@ -252,12 +258,12 @@ class Searching:
         for name in body:
             if name != "query":
                 raise parsing(f"request does not support [{name[:80]}]")
-        body = {"query": _query_of(ask, body)} if _query_of(ask, body) is not None else {}
+        body = {"query": query_of(ask, body)} if query_of(ask, body) is not None else {}
         chosen = self._indices.choose(ask.tenant, ask.part("index"), Lenience(ask.params))
         scope = Scope(chosen.fields, self._indices.now_ms)
         asked = query.read(body["query"], scope) if body else ask_of.All()
         found = self._store.count(ask.tenant, ask_of.both(chosen.holds, asked))
-        return Reply({"count": found, "_shards": _shards(chosen)})
+        return Reply({"count": found, "_shards": shards(chosen)})
 
     def validate(self, ask: Ask) -> Reply:
         chosen = self._indices.choose(ask.tenant, ask.part("index"), Lenience(ask.params))
@@ -267,7 +273,7 @@ class Searching:
             unknown = next((name for name in body if name != "query"), None)
             if unknown is not None:
                 raise parsing(f"request does not support [{unknown[:80]}]")
-            wanted = _query_of(ask, body)
+            wanted = query_of(ask, body)
             asked = (
                 query.read(wanted, Scope(chosen.fields, self._indices.now_ms))
                 if wanted is not None
@@ -290,7 +296,7 @@ class Searching:
                 "action_request_validation_exception",
                 "Validation Failed: 1: `search_after` cannot be used in a scroll context.;",
             )
-        if _whole(_with_params(body, ask), "from", 0) > 0:
+        if whole(with_params(body, ask), "from", 0) > 0:
             raise Fault(
                 "action_request_validation_exception",
                 "Validation Failed: 1: using [from] is not allowed in a scroll context;",
@@ -307,7 +313,7 @@ class Searching:
         answer = self._page(searched)
         if searched.counted:
             answer["aggregations"] = self._count(searched)
-        return Reply(_totals({"_scroll_id": id, **answer}, ask))
+        return Reply(totals({"_scroll_id": id, **answer}, ask))
 
     def _page(self, searched: Searched) -> Told:
         """The next page; the search goes on from its last hit."""
@@ -324,7 +330,7 @@ class Searching:
         if not id:
             raise Fault("action_request_validation_exception", "Validation Failed: 1: scrollId is missing;")
         there = self._scrolls.get(ask.tenant, id, str(body.get("scroll") or ask.params.get("scroll") or ""))
-        return Reply(_totals({"_scroll_id": id, **self._page(there.value)}, ask))
+        return Reply(totals({"_scroll_id": id, **self._page(there.value)}, ask))
 
     def unscroll(self, ask: Ask) -> Reply:
         body = ask.json() if ask.body[:1] in (b"{", b"") else {}
@@ -341,113 +347,8 @@ class Searching:
         chosen = self._indices.choose(ask.tenant, ask.part("index"), Lenience(ask.params))
         there = {"indices": chosen.names, "seen_ns": self._clock.now_ns()}
         id = self._points.add(ask.tenant, ask.params["keep_alive"], there)
-        return Reply({"id": id, "_shards": _shards(chosen)})
+        return Reply({"id": id, "_shards": shards(chosen)})
 
     def close_point(self, ask: Ask) -> Reply:
         freed = self._points.drop(ask.tenant, str(ask.json().get("id", "")))
         return Reply({"succeeded": bool(freed), "num_freed": freed}, 200 if freed else 404)
-
-
-# --- parts of a request ----------------------------------------------------------------------------------
-
-
-def _query_of(ask: Ask, body: Body) -> Any:
-    """The query of a body, or of `q=` in the address."""
-    text = ask.params.get("q")
-    if text is None:
-        return body.get("query")
-    how: Told = {"query": text}
-    for name, option in (
-        ("df", "default_field"),
-        ("default_operator", "default_operator"),
-        ("lenient", "lenient"),
-    ):
-        if name in ask.params:
-            how[option] = ask.params[name] if name != "lenient" else ask.flag("lenient")
-    return {"query_string": how}
-
-
-def _with_params(body: Body, ask: Ask) -> dict[str, Any]:
-    """A search's body with what the address says laid over it."""
-    made = dict(body)
-    wanted = _query_of(ask, body)
-    if wanted is not None:
-        made["query"] = wanted
-    for name in ("from", "size"):
-        number = ask.number(name)
-        if number is not None:
-            made[name] = number
-    if ask.params.get("sort"):
-        made["sort"] = ask.params["sort"].split(",")
-    source: Any = made.get("_source")
-    if "_source" in ask.params:
-        source = ask.params["_source"]
-        made["_source"] = source
-    includes = ask.params.get("_source_includes") or ask.params.get("_source_include")
-    excludes = ask.params.get("_source_excludes") or ask.params.get("_source_exclude")
-    if includes or excludes:
-        made["_source"] = {"includes": includes or [], "excludes": excludes or []}
-    for name in ("stored_fields", "docvalue_fields"):
-        if name in ask.params:
-            made[name] = ask.params[name].split(",")
-    for name in ("version", "seq_no_primary_term", "track_scores"):
-        if name in ask.params:
-            made[name] = ask.flag(name)
-    if "track_total_hits" in ask.params:
-        text = ask.params["track_total_hits"]
-        made["track_total_hits"] = int(text) if text.lstrip("-").isdigit() else text != "false"
-    return made
-
-
-def _whole(body: Body, name: str, otherwise: int) -> int:
-    value = body.get(name, otherwise)
-    if isinstance(value, str) and value.lstrip("-").isdigit():
-        value = int(value)
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise parsing(f"Unknown key for a VALUE in [{name}]: expected a whole number")
-    if name == "size" and value == -1:
-        return otherwise
-    return value
-
-
-def _tracked(given: Any) -> int | None:
-    if given is None:
-        return TRACKED
-    if given is True or given == "true" or given == -1:
-        return None
-    if given is False or given == "false":
-        return 0
-    if isinstance(given, int) and given >= 0:
-        return given
-    raise argument(f"[track_total_hits] parameter must be positive or equals to -1, got {str(given)[:20]}")
-
-
-def _matched(keys: tuple[Key, ...], after: Any) -> tuple[Key, ...]:
-    """The keys that `search_after` speaks of: the tie-breaker of a point in time may be left out."""
-    if isinstance(after, list) and len(after) == len(keys) - 1 and keys[-1].name == "_shard_doc":
-        return keys[:-1]
-    return keys
-
-
-def _shards(chosen: Chosen) -> Told:
-    count = len(chosen.names)
-    return {"total": count, "successful": count, "skipped": 0, "failed": 0}
-
-
-def _totals(body: Told, ask: Ask) -> Told:
-    """`rest_total_hits_as_int`: the form that hits had before version 7."""
-    if ask.flag("rest_total_hits_as_int"):
-        total = body["hits"].get("total")
-        if isinstance(total, dict):
-            body["hits"]["total"] = total["value"]
-    return body
-
-
-def _pairs(body: bytes) -> list[bytes]:
-    """Lines of an msearch in which an empty line stands for an empty header."""
-    lines = body.split(b"\n")
-    while lines and not lines[-1].strip():
-        lines.pop()
-    return lines

@@ -10,7 +10,7 @@ from typing import Any
 from weatherglass.base.time import MS_NS
 from weatherglass.gateway.elastic import dates
 from weatherglass.gateway.elastic.faults import Fault, content, search_phase
-from weatherglass.gateway.elastic.fields import DATES, KEYWORDS, NUMBERS, TEXTS, Field
+from weatherglass.gateway.elastic.fields import DATES, KEYWORDS, TEXTS, Field
 from weatherglass.gateway.elastic.leaves import Scope, place
 from weatherglass.logs.aggs import Agg, Bucket, Buckets
 
@@ -172,6 +172,3 @@ def decimals(format: Any, value: float) -> str:
     places = len(pattern.partition(".")[2].rstrip("#%")) if "." in pattern else 0
     text = f"{value:,.{places}f}" if "," in pattern else f"{value:.{places}f}"
     return text + ("%" if pattern.endswith("%") else "")
-
-
-__all__ = ["DATES", "NUMBERS", "Ask", "Counted", "Reading", "Tell", "Told", "told"]

@@ -6,22 +6,22 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from weatherglass.gateway.elastic.aggregations import buckets, metrics
+from weatherglass.gateway.elastic.aggregations import combined, metrics, ranges, spans, values
 from weatherglass.gateway.elastic.aggregations.counted import Ask, Counted, Reading, told
 from weatherglass.gateway.elastic.faults import Fault, parsing
 
 KINDS: dict[str, Callable[[Ask], Counted]] = {
-    "terms": buckets.terms,
-    "rare_terms": buckets.rare_terms,
-    "date_histogram": buckets.date_histogram,
-    "histogram": buckets.histogram,
-    "range": buckets.range_,
-    "date_range": buckets.date_range,
-    "filters": buckets.filters,
-    "filter": buckets.filter_,
-    "missing": buckets.missing,
-    "global": buckets.global_,
-    "composite": buckets.composite,
+    "terms": values.terms,
+    "rare_terms": values.rare_terms,
+    "date_histogram": spans.date_histogram,
+    "histogram": spans.histogram,
+    "range": ranges.range_,
+    "date_range": ranges.date_range,
+    "filters": ranges.filters,
+    "filter": ranges.filter_,
+    "missing": ranges.missing,
+    "global": ranges.global_,
+    "composite": combined.composite,
     "cardinality": metrics.cardinality,
     "percentiles": metrics.percentiles,
     "percentile_ranks": metrics.percentile_ranks,
