@@ -72,7 +72,9 @@ class QueryResult:
     warnings: list[str] = field(default_factory=list)
     infos: list[str] = field(default_factory=list)
     text: str = ""
-    histograms: NDArray[np.object_] | None = None  # where a cell is a Histogram, that counts and not its value
+    histograms: NDArray[np.object_] | None = (
+        None  # where a cell is a Histogram, that counts and not its value
+    )
 
 
 @dataclass(frozen=True, slots=True)
