@@ -81,6 +81,7 @@ def ours(folder: Path, raws: list[list[RawEvent]]) -> tuple[int, Callable[[str],
         logs.write_raw("site", batch)
         logs.tick()
     logs.seal("site")
+    logs.compact("site")
 
     def count(words: str) -> int:
         return sum(

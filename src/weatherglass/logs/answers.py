@@ -20,7 +20,8 @@ from weatherglass.logs.blocks import Block
 from weatherglass.logs.catalogue import BlockRow
 from weatherglass.logs.fields import LABELS, TIMES, bare, field_of
 from weatherglass.logs.frame import Frame
-from weatherglass.logs.matching import NO_FIELD, Asked, bounds_ns, prepare, rest_of
+from weatherglass.logs.lookups import rest_of
+from weatherglass.logs.matching import NO_FIELD, Asked, bounds_ns, prepare
 from weatherglass.logs.query import Key, cursor, parse_cursor
 from weatherglass.logs.sorting import NEWEST, Best, Hits
 

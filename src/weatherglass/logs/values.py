@@ -9,7 +9,7 @@ from weatherglass.base.time import MS_NS
 from weatherglass.logs.fields import ALIASES, KINDS, OWN, TIMES, bare, column_of
 from weatherglass.logs.frame import Coded, Frame
 from weatherglass.logs.leaves import as_number
-from weatherglass.logs.matching import rest_of
+from weatherglass.logs.lookups import rest_of
 from weatherglass.logs.reading import stamp_ns
 
 if TYPE_CHECKING:
