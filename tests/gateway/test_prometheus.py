@@ -214,6 +214,20 @@ def test_a_number_reads_back_as_it_was_and_has_no_exponent(value: float) -> None
     assert math.isnan(float(text)) if math.isnan(value) else float(text) == value
 
 
+@given(st.lists(st.tuples(st.floats(), st.booleans()), min_size=1, max_size=8))
+def test_cells_are_the_numbers_of_what_is_present(drawn: list[tuple[float, bool]]) -> None:
+    found = result(
+        "matrix",
+        [()],
+        list(range(0, 1000 * len(drawn), 1000)),
+        [[v for v, _ in drawn]],
+        [[p for _, p in drawn]],
+    )
+    wanted = [[k, form.number(value)] for k, (value, there) in enumerate(drawn) if there]
+    data = json.loads(form.result(found))["data"]["result"]
+    assert data == ([{"metric": {}, "values": wanted}] if wanted else [])
+
+
 @given(st.integers(-(10**15), 10**15))
 def test_seconds_read_back_to_the_millisecond(ms: int) -> None:
     assert round(float(form.seconds(ms)) * 1000) == ms

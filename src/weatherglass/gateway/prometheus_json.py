@@ -21,10 +21,9 @@ from weatherglass.base.errors import Invalid
 
 if TYPE_CHECKING:
     from weatherglass.metrics.histogram import Histogram
-    from weatherglass.metrics.types import FloatArray, QueryResult
+    from weatherglass.metrics.types import QueryResult
 
 _WORTH_PACKING = 1400  # bytes: one packet's
-_EXACT = 2.0**53
 
 
 def fields(body: bytes) -> list[tuple[str, str]]:
@@ -138,7 +137,10 @@ def _vector(found: QueryResult, times: list[str]) -> Iterator[str]:
 
 
 def _matrix(found: QueryResult, times: list[str]) -> Iterator[str]:
-    heads = [f'[{at},"' for at in times]
+    from weatherglass.kernels.render import cells as rendered  # compiled: only who asks waits for it
+
+    heads = [f'[{at},"'.encode() for at in times]
+    ends, head = np.cumsum([len(one) for one in heads], dtype=np.int64), b"".join(heads)
     for at, labels in enumerate(found.series):
         there, native = found.present[at], []
         if found.histograms is not None:
@@ -147,25 +149,12 @@ def _matrix(found: QueryResult, times: list[str]) -> Iterator[str]:
                 f"[{times[k]},{histogram(found.histograms[at, k])}]" for k in np.flatnonzero(held).tolist()
             ]
             there = there & ~held
-        if there.all():
-            cells = [f'{head}{text}"]' for head, text in zip(heads, numbers(found.values[at]), strict=True)]
-        else:
-            steps = np.flatnonzero(there)
-            texts = numbers(found.values[at][steps])
-            cells = [f'{heads[k]}{text}"]' for k, text in zip(steps.tolist(), texts, strict=True)]
-        kinds = [("values", cells), ("histograms", native)]
-        parts = "".join(f',"{name}":[{",".join(some)}]' for name, some in kinds if some)
+        values = np.ascontiguousarray(found.values[at])
+        cells = rendered(head, ends, values, np.ascontiguousarray(there).view(np.uint8), number).decode()
+        kinds = [("values", cells), ("histograms", ",".join(native))]
+        parts = "".join(f',"{name}":[{some}]' for name, some in kinds if some)
         if parts:
             yield f'{{"metric":{_metric(labels)}{parts}}}'
-
-
-def numbers(values: FloatArray) -> list[str]:
-    """The texts of many values; whole ones, most of what counters count, are written as such."""
-    if (np.abs(values) < _EXACT).all():
-        whole = values.astype(np.int64)
-        if (whole == values).all() and not (np.signbit(values) & (whole == 0)).any():
-            return list(map(str, whole.tolist()))
-    return list(map(number, values.tolist()))
 
 
 def histogram(h: Histogram) -> str:
