@@ -35,7 +35,7 @@ def _told_as(ask: Ask) -> Callable[[float | None], tuple[float | None, str | Non
         if value is None:
             return None, None
         if at.type in DATES:
-            value = float(int(value) // MS_NS)
+            value = float(round(value / MS_NS))
             return value, dates.write(int(value), str(format or at.format))
         return float(value), decimals(format, value) if format else None
 
