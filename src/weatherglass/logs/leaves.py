@@ -144,6 +144,19 @@ class Test:
                 raise Invalid(f"not a regular expression: {error}", where=self._re2[:80]) from error
         return np.asarray(pc.fill_null(found, False).to_numpy(zero_copy_only=False), bool)
 
+    def asks(self, kind: str) -> bool:
+        """Whether values of this kind (`:int :float :bool`) can be what is asked for: a word is no number."""
+        leaf = self.leaf
+        if isinstance(leaf, f.Phrase):
+            wanted: tuple[f.Scalar, ...] = (leaf.text.strip(),)
+        elif isinstance(leaf, f.Term | f.Terms):
+            wanted = (leaf.value,) if isinstance(leaf, f.Term) else leaf.values
+        else:
+            return True
+        if kind == ":bool":
+            return any(str(one).lower() in ("true", "false") for one in wanted)
+        return any(as_number(one) is not None for one in wanted)
+
     def numbers(self, values: np.ndarray) -> np.ndarray:
         """(values,) bool of numbers."""
         import numpy as np

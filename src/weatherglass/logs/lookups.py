@@ -39,7 +39,7 @@ def in_columns(frame: Frame, column: str, test: Test) -> Any:
         if coded is not None:
             mask = coded.spread(test.strings(coded.values))
     for kind in (":int", ":float", ":bool"):
-        if frame.has(column + kind):
+        if frame.has(column + kind) and test.asks(kind):
             found = frame.numbers(column + kind)
             assert found is not None
             values, there = found
