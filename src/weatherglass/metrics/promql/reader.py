@@ -1,14 +1,15 @@
-"""A cursor over tokens, and the small phrases that have no tree of their own: durations, timestamps, label lists.
+"""A cursor over tokens, and the small phrases that have no tree of their own: durations, timestamps, label lists, matchings.
 
 What they are put together into is in `parser`.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal, NoReturn
 
 from weatherglass.metrics.promql import lexer
-from weatherglass.metrics.promql.ast import Node
+from weatherglass.metrics.promql.ast import Matching, Node
 from weatherglass.metrics.promql.durations import Duration, Span, seconds
 from weatherglass.metrics.promql.lexer import Token
 from weatherglass.metrics.promql.options import Options
@@ -187,3 +188,46 @@ class Reader:
                 break
         self.expect(")", where)
         return tuple(out)
+
+    def modifiers(self) -> tuple[bool, Matching]:
+        keep_bool = False
+        if self.at_word("bool"):
+            self.next()
+            keep_bool = True
+        matching = Matching()
+        if self.at_word("on", "ignoring"):
+            on = self.next().text.lower() == "on"
+            matching = Matching(labels=self.label_list("vector matching"), on=on)
+            if self.at_word("group_left", "group_right"):
+                side: Literal["left", "right"] = (
+                    "left" if self.next().text.lower() == "group_left" else "right"
+                )
+                include = self.label_list("group modifier") if self.at("(") else ()
+                both = set(include) & set(matching.labels)
+                if on and both:
+                    self.fail(f"label {min(both)!r} must not occur in ON and GROUP clause at once")
+                matching = replace(matching, group=side, include=include)
+        return keep_bool, self.filled(matching)
+
+    def filled(self, matching: Matching) -> Matching:
+        """`fill(x)`, `fill_left(x)`, `fill_right(x)` after all other modifiers."""
+        while self.at_word("fill", "fill_left", "fill_right") and self.tokens[self.i + 1].text == "(":
+            word = self.next()
+            if not self.options.experimental:
+                self.fail("binop fill modifiers are experimental and not enabled", word)
+            self.expect("(", "fill modifier")
+            sign = -1.0 if self.at("-") else 1.0
+            if self.at("-", "+"):
+                self.next()
+            token = self.next()
+            named = token.kind == "ident" and token.text.lower() in ("inf", "nan")
+            if not named and token.kind not in ("number", "duration"):
+                self.fail(f"unexpected {say(token)} in fill modifier, expected a number", token)
+            value = sign * float(token.value if not named else token.text.lower())
+            self.expect(")", "fill modifier")
+            kind = word.text.lower()
+            if kind != "fill_right":
+                matching = replace(matching, fill_left=value)
+            if kind != "fill_left":
+                matching = replace(matching, fill_right=value)
+        return matching
