@@ -118,7 +118,7 @@ def test_ceilometer_publishes(cloud: tuple[str, Path]) -> None:
     assert instance["display_name"] == "vm"
     assert set(instance["metrics"]) == {"cpu", "memory.usage"}
     cpu = asked(
-        url, f"/v1/metric/{instance['metrics']['cpu']}/measures?aggregation=rate:mean&granularity=300"
+        url, f"/v1/metric/{instance['metrics']['cpu']}/measures?aggregation=mean&granularity=300"
     )
     assert cpu[0][2] == 1e9
     ceilometer("changed")

@@ -64,6 +64,7 @@ class Cache:
 
     def __init__(self, most: int = 1_000_000) -> None:
         self._most = most
+        self.mark = 0
         self._by_id: dict[str, Known] = {}
         self._by_name: dict[tuple[str, str], Known] = {}
 
@@ -73,8 +74,11 @@ class Cache:
     def by_name(self, resource: str, name: str) -> Known | None:
         return self._by_name.get((resource, name))
 
-    def keep(self, metrics: Iterable[Metric]) -> list[Known]:
+    def keep(self, metrics: Iterable[Metric], mark: int) -> list[Known]:
+        """Metrics as ingest needs them; remembered, unless one changed hands since `mark` was taken."""
         found = [Known.of(metric) for metric in metrics]
+        if mark != self.mark:
+            return found
         if len(self._by_id) + len(found) > self._most:
             self.clear()
         for one in found:
@@ -84,6 +88,8 @@ class Cache:
         return found
 
     def clear(self) -> None:
+        """To be called once the change is committed: who looked before it does not remember what they saw."""
+        self.mark += 1
         self._by_id, self._by_name = {}, {}
 
 

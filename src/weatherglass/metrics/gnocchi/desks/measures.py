@@ -77,10 +77,12 @@ class Measures:
                 ids.append(str(uuid.UUID(text)))
             except ValueError:
                 raise unfit(v.Invalid("extra keys not allowed", path=[text])) from None
+        mark = self._ground.cache.mark
         with self._ground.tables.read() as connection:
             lacking = [identity for identity, one in zip(ids, known, strict=True) if one is None]
             there = {
-                one.metric.id: one for one in self._ground.cache.keep(metrics.found(connection, lacking))
+                one.metric.id: one
+                for one in self._ground.cache.keep(metrics.found(connection, lacking), mark)
             }
         if missing := sorted(set(lacking) - there.keys()):
             raise Bad(f"Unknown metrics: {', '.join(missing)}")
@@ -111,11 +113,12 @@ class Measures:
     ) -> None:
         """Fills in `known` from the tables, with new metrics where they may be made. Raises Bad, Forbidden."""
         lacking = [pair for pair, one in known.items() if one is None]
+        mark = self._ground.cache.mark
         with self._ground.tables.read() as connection:
             there = metrics.of_resources(
                 connection, {resource for resource, _ in lacking}, {name for _, name in lacking}
             )
-        for one in self._ground.cache.keep(there):
+        for one in self._ground.cache.keep(there, mark):
             pair = (one.metric.resource_id or "", one.metric.name or "")
             if pair in known:
                 known[pair] = one
@@ -138,6 +141,7 @@ class Measures:
         names: dict[str, list[str]] = defaultdict(list)
         for resource, name in lacking:
             names[resource].append(name)
+        mark = self._ground.cache.mark
         with self._ground.tables.write() as connection:
             about = registry.resource_type(connection, registry.GENERIC)
             found: dict[str, Resource] = {}
@@ -171,7 +175,7 @@ class Measures:
                         tenant=caller.tenant,
                         resource=owner,
                     )
-        for one in self._ground.cache.keep(made):
+        for one in self._ground.cache.keep(made, mark):
             known[one.metric.resource_id or "", one.metric.name or ""] = one
 
     def post_columns(self, caller: Caller, named: Sequence[Metric], columns: Columns) -> Written:

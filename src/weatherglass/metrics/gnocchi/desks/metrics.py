@@ -97,7 +97,6 @@ class Metrics:
                 )[0]
             except Taken as error:
                 raise Bad(error.said) from error
-        self._ground.cache.clear()
         return made
 
     @staticmethod

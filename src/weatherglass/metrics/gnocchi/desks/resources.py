@@ -53,7 +53,14 @@ class Resources:
             about = registry.resource_type(connection, kind)
             schema = attributes.resource_schema(about, caller.creator, self._ground.now_ns, fresh=True)
             fit = fitting(schema, body)
-            return self._create(connection, caller, about, fit)
+            made = self._create(connection, caller, about, fit)
+        self._changed_hands(fit.get("metrics", {}))
+        return made
+
+    def _changed_hands(self, named: Mapping[str, Any]) -> None:
+        """Metrics given by their ids have another owner now. To be called once that is committed."""
+        if any(isinstance(one, str) for one in named.values()):
+            self._ground.cache.clear()
 
     def _create(
         self, connection: sa.Connection, caller: Caller, about: ResourceType, fit: Mapping[str, Any]
@@ -75,8 +82,6 @@ class Resources:
             else:
                 fresh.append(metric_wanted(connection, name, one))
         metrics.create(connection, fresh, creator=resource.creator, tenant=caller.tenant, resource=resource)
-        if named:
-            self._ground.cache.clear()
 
     def change(
         self,
@@ -101,8 +106,10 @@ class Resources:
                     self._give(connection, caller, after, fit["metrics"])
                 except Taken as error:
                     raise Bad(error.said) from error
-                self._ground.cache.clear()
-            return resources.with_metrics(connection, [after])[0]
+            changed = resources.with_metrics(connection, [after])[0]
+        if "metrics" in fit:
+            self._ground.cache.clear()
+        return changed
 
     def delete(self, caller: Caller, kind: str, identity: str, condition: Condition = _always) -> None:
         with self._ground.tables.write() as connection:
@@ -201,7 +208,9 @@ class Resources:
             except Taken as error:
                 name = error.said["detail"] if isinstance(error.said, dict) else ""
                 raise Taken(f"Named metric {name} already exists") from error
-            return metrics.of_resources(connection, [identity])
+            found = metrics.of_resources(connection, [identity])
+        self._changed_hands(fit)
+        return found
 
     def ensured(
         self,
