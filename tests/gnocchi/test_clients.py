@@ -117,9 +117,7 @@ def test_ceilometer_publishes(cloud: tuple[str, Path]) -> None:
     [instance] = asked(url, "/v1/resource/instance")
     assert instance["display_name"] == "vm"
     assert set(instance["metrics"]) == {"cpu", "memory.usage"}
-    cpu = asked(
-        url, f"/v1/metric/{instance['metrics']['cpu']}/measures?aggregation=mean&granularity=300"
-    )
+    cpu = asked(url, f"/v1/metric/{instance['metrics']['cpu']}/measures?aggregation=mean&granularity=300")
     assert cpu[0][2] == 1e9
     ceilometer("changed")
     revisions = asked(url, f"/v1/resource/instance/{instance['id']}/history")
