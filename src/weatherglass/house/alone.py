@@ -34,6 +34,7 @@ from weatherglass.house.secrets import Secrets
 from weatherglass.house.serve import listen, serve, url_of
 from weatherglass.identity import ROOM as IDENTITY
 from weatherglass.identity import Identity
+from weatherglass.site import load
 
 PARTS = frozenset({"metrics", "logs"})
 RETENTION_S = 15 * 86400.0
@@ -52,6 +53,7 @@ class Asked:
     gnocchi_auth: str = ""
     promql_experimental: bool = False
     syslog: tuple[str, ...] = ()  # `udp:5514`, `tcp:…`, `tls:…`: listened on for the tenant `site`
+    site: Path | None = None  # a declaration: its `metrics:` says what is kept of which series
 
 
 @dataclass(slots=True)
@@ -76,16 +78,19 @@ class Ground:
 
 
 def _metrics(ground: Ground) -> Part:
+    from weatherglass.house.kept import kept_for
     from weatherglass.metrics import Metrics
     from weatherglass.metrics.gnocchi import BARE, Gnocchi, Settings
 
     asked = ground.asked
+    site = load(asked.site) if asked.site else None
     room = Metrics(
-        ground.asked.state / "metrics",
+        asked.state / "metrics",
         files=ground.files,
         tables=ground.tables,
         clock=ground.clock,
-        retention_s=ENDLESS_S if ground.asked.bare else RETENTION_S,
+        policies=lambda tenant: kept_for(site, tenant),
+        retention_s=ENDLESS_S if asked.bare else RETENTION_S,
     )
     settings = replace(
         BARE if asked.bare else Settings(),
@@ -205,6 +210,7 @@ def alone(
     gnocchi_auth: str = "",
     promql_experimental: bool = False,
     syslog: tuple[str, ...] = (),
+    site: Path | None = None,
 ) -> None:
     """Serve `parts` on 127.0.0.1 until a signal; says `READY http://127.0.0.1:PORT` once requests are answered.
 
@@ -215,7 +221,7 @@ def alone(
     hold = Hold(state)
     try:
         bound = listen(f"127.0.0.1:{port}")
-        house = Alone(Asked(parts, state, no_auth, bare, gnocchi_auth, promql_experimental, syslog))
+        house = Alone(Asked(parts, state, no_auth, bare, gnocchi_auth, promql_experimental, syslog, site))
         if not no_auth:
             tokens.admin(house.identity, state)
         app = create_app(house.rooms)

@@ -34,6 +34,10 @@ def run(
     promql_experimental: Annotated[
         bool, typer.Option("--promql-experimental", help="What Prometheus 3 calls experimental, too.")
     ] = False,
+    site: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A declaration whose `metrics:` says what is kept, and rolled up."),
+    ] = None,
 ) -> int:
     from weatherglass.house.alone import alone
 
@@ -45,5 +49,6 @@ def run(
         bare=bare,
         gnocchi_auth="" if gnocchi_auth is GnocchiAuth.NONE else gnocchi_auth.value,
         promql_experimental=promql_experimental,
+        site=site,
     )
     return exits.OK
