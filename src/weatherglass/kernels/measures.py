@@ -3,7 +3,7 @@
 """Batches of measures from JSON to columns in one walk, without an object a point.
 
 Only the form that clients send is read: `{"key": [{"timestamp": …, "value": …}, …], …}` with keys and times that
-have no escapes, times of ISO 8601 (UTC) or seconds, values that are numbers. Whatever else there is, `decode` says
+are ASCII without escapes, times of ISO 8601 (UTC) or seconds, values that are numbers. Whatever else there is, `decode` says
 None, and somebody slower and more patient looks at it: nothing is refused here, and no byte is read past the end.
 """
 
@@ -35,7 +35,7 @@ def text(p: cython.p_uchar, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cy
     while at < end:
         if p[at] == 34:
             return at
-        if p[at] == 92 or p[at] < 32:
+        if p[at] == 92 or p[at] < 32 or p[at] > 126:
             return -1
         at += 1
     return -1
@@ -316,4 +316,4 @@ def decode(body: bytes):
         return None
     if len(set(keys)) != len(keys):
         return None  # of a key that stands twice the last counts
-    return [key.decode("latin-1") for key in keys], np.array(counts, np.uint32), all_times[:n], all_values[:n]
+    return [key.decode("ascii") for key in keys], np.array(counts, np.uint32), all_times[:n], all_values[:n]
