@@ -138,6 +138,14 @@ class Test:
             one = self.one
             return np.array([value is not None and one(value) for value in values.to_pylist()], bool)
         else:
+            word = max(self.words, key=len, default="")
+            if isinstance(self.leaf, f.Phrase) and word.isascii() and word:
+                # A word alone is looked for three times as fast as where words end.
+                some = pc.match_substring(values, word, ignore_case=True)
+                places = np.flatnonzero(pc.fill_null(some, False).to_numpy(zero_copy_only=False))
+                answers = np.zeros(len(values), bool)
+                answers[places] = [self.one(one) for one in values.take(pa.array(places)).to_pylist()]
+                return answers
             try:
                 found = pc.match_substring_regex(values, self._re2)
             except pa.ArrowInvalid as error:
