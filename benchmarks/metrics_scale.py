@@ -32,7 +32,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.metrics_ingest import Site, _field, _varint
+from benchmarks.metrics_data import Site, field, varint
 from weatherglass.base.time import ManualClock
 from weatherglass.engine.files import RealFiles
 from weatherglass.engine.tables import Tables
@@ -81,8 +81,8 @@ class Fleet:
             model = host % self.models * self.each
             for labels in self.labels[model : model + self.each]:
                 pairs = sorted((labels | base).items())
-                packed = b"".join(_field(1, _field(1, k) + _field(2, v)) for k, v in pairs)
-                template += b"\x0a" + _varint(len(packed) + 18 * each) + packed
+                packed = b"".join(field(1, field(1, k) + field(2, v)) for k, v in pairs)
+                template += b"\x0a" + varint(len(packed) + 18 * each) + packed
                 places.append(len(template))
                 template += (b"\x12\x10\x09" + bytes(8) + b"\x10" + bytes(6)) * each
         at = np.array(places)[:, None] + 18 * np.arange(each)[None]
