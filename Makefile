@@ -13,11 +13,12 @@ APT_BUILD := python3-venv python3-dev gcc libc6-dev
 APT_RUN := podman runc conmon netavark aardvark-dns mmdebstrap e2fsprogs util-linux iproute2 procps
 APT_TEST := chromium fonts-dejavu-core prometheus mariadb-server keystone busybox-static faketime e2fsprogs iproute2 git \
   victoria-metrics prometheus-alertmanager prometheus-openstack-exporter prometheus-libvirt-exporter \
-  ceph-grafana-dashboards dnsmasq-base knot rsyslog rsyslog-elasticsearch npm redis-server redis-tools \
+  ceph-grafana-dashboards dnsmasq-base knot rsyslog rsyslog-elasticsearch nodejs npm openssl redis-server redis-tools \
   nova-api nova-conductor nova-scheduler nova-compute glance-api neutron-server placement-api \
   nfs-ganesha nfs-ganesha-vfs libnfs13 libnfs-utils libnfs-dev nftables \
   slurm-wlm fastp megahit prodigal hmmer infernal samtools bwa openvswitch-switch ovn-central ovn-host
 PEERS := openstack logs science
+ELASTICDUMP := 6.125.1
 
 .PHONY: help setup run test test-all lint format bench peers clean
 
@@ -72,7 +73,15 @@ endef
 	  && for deb in *.deb; do dpkg -x $$deb $(CURDIR)/.peers/syslog-ng; done || echo "going on without syslog-ng"; rm -rf $$work
 	@touch $@
 
-peers: .stamps/venv $(PEERS:%=.stamps/peer-%) .stamps/syslog-ng ## What the tests compare with, under .peers/
+# A client that comes from npm alone.
+.stamps/elasticdump:
+	@mkdir -p .stamps .peers
+	@if command -v npm >/dev/null; then echo "installing elasticdump in .peers/elasticdump"; \
+	  npm install --silent --no-fund --no-audit --prefix .peers/elasticdump elasticdump@$(ELASTICDUMP) >.stamps/elasticdump.log 2>&1 || tail -n 5 .stamps/elasticdump.log; \
+	else echo "going on without elasticdump: npm is not installed"; fi
+	@touch $@
+
+peers: .stamps/venv $(PEERS:%=.stamps/peer-%) .stamps/syslog-ng .stamps/elasticdump ## What the tests compare with, under .peers/
 
 setup: .stamps/kernels ## Make .venv/bin/weatherglass and compile the kernels
 
