@@ -11,9 +11,7 @@ from typing import Annotated
 
 import typer
 
-from weatherglass.base.errors import Conflict, Invalid
 from weatherglass.base.ids import SITE_TENANT
-from weatherglass.base.time import MS_NS, parse_iso
 from weatherglass.cli import exits, show
 from weatherglass.cli.client import default_state
 
@@ -34,25 +32,10 @@ def run(
     form: Annotated[Form, typer.Option("--format", help="What is written.")] = Form.PARQUET,
     json: show.Json = False,
 ) -> int:
-    from weatherglass.house.at_rest import metrics_of
-    from weatherglass.metrics import Matcher, exchange
-    from weatherglass.site.sections.metrics import parse_selector
+    from weatherglass.house.at_rest import exported
 
-    if file.exists():
-        raise Conflict(f"{file} is there already", mend="name another file, or remove it")
-    try:
-        matchers = [Matcher(*one) for one in parse_selector(match)]  # type: ignore[arg-type]
-        first = parse_iso(since) // MS_NS if since else -(1 << 53)
-        last = parse_iso(until) // MS_NS if until else 1 << 53
-    except ValueError as error:
-        raise Invalid(str(error)) from error
-    with metrics_of(state or default_state()) as store:
-        if form is Form.PARQUET:
-            moved = exchange.to_parquet(store, tenant, matchers, first, last, file)
-        else:
-            with file.open("x", encoding="utf-8") as out:
-                openmetrics = form is Form.OPENMETRICS
-                moved = exchange.to_text(store, tenant, matchers, first, last, out, openmetrics=openmetrics)
+    where = state or default_state()
+    moved = exported(where, file, tenant=tenant, match=match, since=since, until=until, form=form.value)
     if json:
         show.as_json(
             {"file": str(file), "samples": moved.samples, "series": moved.series, "left_out": moved.left_out}

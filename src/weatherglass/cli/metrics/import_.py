@@ -5,7 +5,6 @@ Example: weatherglass metrics import --state DIR --tenant site node.parquet
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Annotated
 
@@ -29,32 +28,11 @@ def run(
     ] = None,
     json: show.Json = False,
 ) -> int:
-    from weatherglass.house.at_rest import metrics_of
-    from weatherglass.metrics import exchange
+    from weatherglass.house.at_rest import imported
 
-    with metrics_of(state or default_state(), make=True) as store:
-        if form is Form.PARQUET or (form is None and _is_parquet(file)):
-            moved = exchange.from_parquet(store, tenant, file)
-        else:
-            openmetrics = form is Form.OPENMETRICS or (form is None and _is_openmetrics(file))
-            now_ms = time.time_ns() // 1_000_000
-            with file.open(encoding="utf-8") as lines:
-                moved = exchange.from_text(store, tenant, lines, now_ms, openmetrics=openmetrics)
-        store.seal()
+    moved = imported(state or default_state(), file, tenant=tenant, form=form.value if form else "")
     if json:
         show.as_json({"samples": moved.samples, "series": moved.series})
     else:
         show.say(f"{moved.samples} samples of {moved.series} series stored for {tenant}")
     return exits.OK
-
-
-def _is_parquet(file: Path) -> bool:
-    with file.open("rb") as opened:
-        return opened.read(4) == b"PAR1"
-
-
-def _is_openmetrics(file: Path) -> bool:
-    """Whether it ends as OpenMetrics must."""
-    with file.open("rb") as opened:
-        opened.seek(max(file.stat().st_size - 16, 0))
-        return opened.read().rstrip(b"\r\n").endswith(b"# EOF")
