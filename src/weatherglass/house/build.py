@@ -176,7 +176,12 @@ class House:
             secret=self.secrets.existing,
             backup=functools.partial(backup, state),
             probes=self.health.probes,
-            more={**self.more, "scrape": self.scraper, "registered": Registered(self.tables)},
+            more={
+                **self.more,
+                "scrape": self.scraper,
+                "registered": Registered(self.tables),
+                "gnocchi": self.gnocchi,
+            },
         )
 
     def site(self) -> Site | None:
