@@ -188,7 +188,7 @@ def test_numbers_are_those_of_yaml_1_2(written: str, port: int) -> None:
 
 
 def test_sections_of_rooms_to_come_are_refused_by_name() -> None:
-    for name in LATER:
+    for name in LATER.keys() - all_sections().keys():
         assert any("not yet in this version" in text for text in problems(f"{HELLO}{name}: {{}}\n"))
 
 

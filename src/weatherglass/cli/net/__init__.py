@@ -1,0 +1,1 @@
+"""The sub-commands of `weatherglass net`, one module each, found by listing."""
