@@ -10,6 +10,8 @@ import signal
 
 from hypothesis import settings
 
+pytest_plugins = ["openstack.plugin"]
+
 settings.register_profile("weatherglass", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("weatherglass")
 
