@@ -153,10 +153,8 @@ class Cloud:
         process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout_s)
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)  # workers that outlived it
-        except ProcessLookupError:
-            pass
         process.wait(10)
 
     def pause(self, service: str) -> None:

@@ -223,6 +223,7 @@ def nova(folder: Path, ports: Mapping[str, int], host: str) -> str:
                 "osapi_compute_workers": 1,
                 "report_interval": 3,
                 "service_down_time": 10,
+                "periodic_fuzzy_delay": 0,  # else the scheduler finds its hosts up to a minute late
                 "sync_power_state_interval": 5,
             },
             "api": {"auth_strategy": "keystone"},
