@@ -289,7 +289,9 @@ class FakeRooms:
     work: Any = None
     actions: Any = None
     state: Path = Path("/nonexistent")
-    more: Any = ()
+    more: Any = field(default_factory=dict)
+    promql_experimental: bool = False
+    anyone: Any = None
     app: Any = None  # made once by `pages.client`
 
     def costs(self) -> Mapping[str, Any]:

@@ -18,6 +18,7 @@ import numpy as np
 from weatherglass.base.errors import Invalid
 from weatherglass.base.time import SECOND_NS, parse_iso
 from weatherglass.engine.protocols import Event
+from weatherglass.metrics.promql import parse
 from weatherglass.metrics.types import QueryResult
 from weatherglass.site.graph import Graph
 
@@ -99,11 +100,17 @@ class FakeMetrics:
             return 0.02 + 0.6 * risen
         return np.abs(noise.normal(0.6, 0.07, len(t)))
 
-    def query_range(self, tenant: str, expr: str, start_ms: int, end_ms: int, step_ms: int) -> QueryResult:
+    def query_range(
+        self, tenant: str, expr: str, start_ms: int, end_ms: int, step_ms: int, query: Any = None
+    ) -> QueryResult:
         if expr.count("(") != expr.count(")") or "{{" in expr:
             raise Invalid(
-                "a closing parenthesis is missing", where=f"query:{len(expr)}", mend="close what was opened"
+                "a closing parenthesis is missing", where=f"1:{len(expr) + 1}", mend="close what was opened"
             )
+        if query is not None:
+            query.trace.samples = 240
+            with query.trace.node(parse(expr)) as seen:
+                seen.series, seen.steps, seen.samples = 3, 80, 240
         metric = next(iter(re.findall(r"\b(?:node|weatherglass)_\w+", expr)), "")
         matchers = dict(re.findall(r'(\w+)="([^"]*)"', expr))
         by = next(iter(re.findall(r"by \((\w+)\)", expr)), "")
@@ -131,7 +138,14 @@ class FakeMetrics:
         return self.query_range(tenant, expr, at_ms, at_ms, 1000)
 
     def label_values(self, tenant: str, name: str, *args: Any) -> list[str]:
-        return list(NAMES) if self.filled and name == "__name__" else []
+        if not self.filled:
+            return []
+        return list(NAMES) if name == "__name__" else sorted(self.universe.get(name, []))
+
+    def label_names(self, tenant: str, *args: Any) -> list[str]:
+        return (
+            ["__name__", "entity", "host", "replica", "service", "vantage", "volume"] if self.filled else []
+        )
 
     def metadata(self, tenant: str) -> dict[str, Any]:
         return (

@@ -174,7 +174,7 @@ def test_states_fill_the_span() -> None:
 
 def test_units_by_name() -> None:
     assert [
-        unit_of(q)
+        unit_of([q])
         for q in (
             "max by (a) (x_seconds)",
             "rate(x_seconds_total[1m])",
