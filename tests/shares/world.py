@@ -15,8 +15,9 @@ VERSIONS = [(2, 9), (2, 12), (2, 15), (2, 16), (2, 17)]
 def small(version: tuple[int, int] = (2, 15), *, guard: bool = True) -> FileSystem:
     """Two tenants, one squashed to one id, one with maps; a shared router and one of a tenant's own."""
     genomics = Share(
-        "genomics", "/genomics", 21, 31, (of_cidr("10.20.0.0/30", "tcp32769"),), "lnr-1", network="genomics"
-    )
+        "genomics", "/genomics", 21, 31, (of_cidr("10.20.0.0/30", "tcp32769"),), "lnr-1", network="genomics",
+        quota_bytes=10**12, quota_files=1000,
+    )  # fmt: skip
     imaging = Share(
         "imaging", "/imaging", 22, 32, (of_cidr("10.21.0.0/30", "tcp32770"),), "lnr-1",
         uids={5: 41, 6: 42}, gids={5: 51},
@@ -71,5 +72,8 @@ def everything(fs: FileSystem, commands_text: str) -> tuple[object, ...]:
     for name, place in sorted(state.places.items()):
         ways = {net: sorted(gateways) for net, gateways in place.routes.items() if gateways}
         guarded = {leg: sorted(peers) for leg, peers in place.guarded.items()}
-        seen.append((name, sorted(place.nets), ways, place.routing, place.drop_asym, guarded))
+        speak = {leg: sorted(servers) for leg, servers in place.guarded_to.items()}
+        nets = sorted(place.nets.items())
+        seen.append((name, nets, ways, place.routing, place.drop_asym, guarded, speak))
+    seen += [sorted(state.projects.items()), sorted(state.quotas.items())]
     return tuple(map(str, seen))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from weatherglass.deploy import units
 from weatherglass.house import scraping
+from weatherglass.shares import declared
 from weatherglass.site import Site, load
 
 
@@ -14,4 +15,5 @@ def check(path: Path) -> Site:
     site = load(path)
     units.check(site)
     scraping.jobs(site, lambda: site)
+    declared.check(declared.of(site.sections))
     return site

@@ -17,6 +17,8 @@ from weatherglass.base.errors import Invalid, Problem
 from weatherglass.shares.nids import Range
 
 NOBODY = 65534
+NFS = (0, 0)
+"""The version of what is no Lustre."""
 LAST_ID = 2**32 - 2  # 2**32 - 1 is no id
 _ROOT = re.compile(r"(/[A-Za-z0-9_.:+-]+)+")
 NAME_BYTES = 16
@@ -53,6 +55,7 @@ class Share:
     network: str = ""
     quota_bytes: int = 0
     quota_files: int = 0
+    interface: str = "eth0"  # of the clients, on their own net
     where: str = ""
 
     @property
@@ -81,11 +84,19 @@ class Router:
     legs: Mapping[str, str]  # tenant net → the router's own NID on it
     owner: str = ""
     guard: bool = True
+    interfaces: Mapping[str, str] = field(default_factory=dict)  # net → the router's interface on it
+
+    @property
+    def server_net(self) -> str:
+        return self.server_nid.partition("@")[2]
+
+    def interface(self, net: str) -> str:
+        return self.interfaces.get(net, "eth0" if net == self.server_net else "eth1")
 
 
 @dataclass(frozen=True, slots=True)
 class FileSystem:
-    """One Lustre file system (or a tree that NFS exports) and who may reach what of it."""
+    """One Lustre file system of a version, or (`NFS`) a tree that nfs-ganesha exports, and who reaches what of it."""
 
     name: str
     version: tuple[int, int]
@@ -93,6 +104,14 @@ class FileSystem:
     shares: tuple[Share, ...]
     routers: Mapping[str, Router]
     mount: str = "/lustre"
+    mgs: str = ""
+    address: str = ""  # nfs-ganesha's own; "" is every one of its machine
+    port: int = 2049
+    where: str = ""
+
+    @property
+    def nfs(self) -> bool:
+        return self.version == NFS
 
     def share(self, tenant: str) -> Share:
         return next(share for share in self.shares if share.tenant == tenant)
@@ -165,7 +184,9 @@ def check(fs: FileSystem) -> None:
                 )
         if share.offset:
             _check_offset(fs, share, bad)
-        if share.read_only and fs.version < (2, 16):
+        if fs.nfs and (share.mapped or share.offset):
+            bad(share, "nfs-ganesha cannot map ids one by one", "squash: {uid, gid} alone")
+        if share.read_only and not fs.nfs and fs.version < (2, 16):
             bad(
                 share,
                 f"Lustre {fs.version[0]}.{fs.version[1]} cannot keep a share read-only on the server",
@@ -187,7 +208,7 @@ def check(fs: FileSystem) -> None:
 
 def _check_offset(fs: FileSystem, share: Share, bad: object) -> None:
     assert callable(bad) and share.offset is not None
-    if fs.version < (2, 16):
+    if not fs.nfs and fs.version < (2, 16):
         bad(share, "an offset needs Lustre 2.16", "maps, or a squash")
     if share.mapped:
         bad(share, "an offset and maps in one share", "one of them")
@@ -227,7 +248,10 @@ def _collisions(fs: FileSystem) -> Iterable[Problem]:
                 share.where or f"{fs.name}.{share.tenant}",
                 "roots beside each other",
             )
-    spans_of = [(one, share) for share in fs.shares for one in share.ranges]
+    # NFS knows addresses and no nets.
+    spans_of = [
+        (one._replace(net="") if fs.nfs else one, share) for share in fs.shares for one in share.ranges
+    ]
     spans_of.sort(key=lambda pair: (pair[0].net, pair[0].low))
     for (one, first), (two, second) in pairwise(spans_of):
         if one.overlaps(two):
@@ -236,7 +260,7 @@ def _collisions(fs: FileSystem) -> Iterable[Problem]:
                 second.where or f"{fs.name}.{second.tenant}",
                 "addresses that no two tenants share",
             )
-        elif one.net == two.net and first.tenant != second.tenant:
+        elif one.net and one.net == two.net and first.tenant != second.tenant:
             yield Problem(
                 f"{first.tenant} and {second.tenant} share the net {one.net}",
                 second.where or f"{fs.name}.{second.tenant}",

@@ -101,7 +101,7 @@ def prove(fs: FileSystem, text: str) -> Verdict:
         found += wrong
     count, wrong = _ranges(fs, state)
     cells += count
-    found += [*wrong, *_lnet(fs, state)]
+    found += [*wrong, *_lnet(fs, state), *_quotas(fs, state)]
     found.sort(key=lambda one: (_RANK[one.kind], len(one.story), one.line))
     return Verdict(tuple(found), cells)
 
@@ -256,6 +256,35 @@ def _share(fs: FileSystem, state: State, share: Share) -> tuple[int, list[Findin
     return cells, found
 
 
+def _is_on(place: Place, router: policy.Router, net: str) -> bool:
+    return place.nets.get(net) == router.interface(net)
+
+
+def _quotas(fs: FileSystem, state: State) -> Iterable[Finding]:
+    """Is every declared bound set, on the right ids, and no other?"""
+    meant: dict[tuple[str, int, str], tuple[int, int]] = {}
+    projects: dict[str, int] = {}
+    by_project = has(fs.version, "project quota")
+    for share in fs.shares:
+        if share.quota_bytes or share.quota_files:
+            bound = (-(-share.quota_bytes // 1024), share.quota_files)
+            meant["-p" if by_project else "-u", share.uid, fs.mount] = bound
+            if by_project:
+                projects[f"{fs.mount}{share.root}"] = share.uid
+    for key in meant.keys() | state.quotas.keys():
+        if meant.get(key) != state.quotas.get(key):
+            story = (
+                f"the quota of {key[0]} {key[1]} is {state.quotas.get(key)}; the policy says {meant.get(key)}",
+            )
+            yield Finding("wrong", "", story)
+    for path in projects.keys() | state.projects.keys():
+        if projects.get(path) != state.projects.get(path):
+            story = (
+                f"{path} is in project {state.projects.get(path)}; the policy says {projects.get(path)}",
+            )
+            yield Finding("wrong", "", story)
+
+
 def _wrong(share: Share, what: str) -> Finding:
     return Finding("wrong", share.tenant, (f"{share.tenant}: {what}",))
 
@@ -315,11 +344,11 @@ def _lnet(fs: FileSystem, state: State) -> Iterable[Finding]:
         lacking = [
             what
             for what, there in (
-                (f"net {share.net} on {router.name}", share.net in place.nets),
-                (f"net {server_net} on {router.name}", server_net in place.nets),
+                (f"net {share.net} on {router.name}", _is_on(place, router, share.net)),
+                (f"net {server_net} on {router.name}", _is_on(place, router, server_net)),
                 (f"routing on {router.name}", place.routing),
                 (f"the servers' route to {share.net}", servers.routes.get(share.net) == {router.server_nid}),
-                (f"net {share.net} on the clients", client.nets == {share.net}),
+                (f"net {share.net} on the clients", client.nets == {share.net: share.interface}),
                 (
                     f"the clients' route to {server_net}",
                     client.routes == {server_net: {router.legs[share.net]}},
@@ -337,12 +366,17 @@ def _lnet(fs: FileSystem, state: State) -> Iterable[Finding]:
                 f"the policy says {', '.join(map(str, share.ranges))}",
             )
             yield Finding("wrong", share.tenant, story)
+        if router.guard and sorted(place.guarded_to.get(router.legs[share.net], [])) != sorted(fs.servers):
+            story = (
+                f"the guard on {router.legs[share.net]} lets {share.tenant} speak to others than the servers",
+            )
+            yield Finding("wrong", share.tenant, story)
     known = {share.net for share in fs.shares}
     for net, gateways in servers.routes.items():
         if gateways and net not in known:
             yield Finding("wrong", "", (f"the servers have a route to {net}, which is nobody's",))
     for name, wanted in nets.items():
-        if more := state.place(f"router {name}").nets - wanted:
+        if more := state.place(f"router {name}").nets.keys() - wanted:
             yield Finding(
                 "wrong", "", (f"router {name} has the nets {', '.join(sorted(more))} besides its own",)
             )
@@ -351,12 +385,12 @@ def _lnet(fs: FileSystem, state: State) -> Iterable[Finding]:
             yield Finding("wrong", "", (f"{name} is configured and not declared",))
 
 
-def told(verdict: Verdict, fs: FileSystem) -> str:
+def told(verdict: Verdict, fs: FileSystem, assumed: tuple[str, ...] = ASSUMED) -> str:
     """The verdict as text: proven, or the shortest story and how many others there are."""
     if verdict.proven:
         return (
             f"proven: {len(fs.shares)} tenants of {fs.name} are kept to their part, {verdict.cells} cases\n"
-            + "".join(f"assumed: {one}\n" for one in ASSUMED)
+            + "".join(f"assumed: {one}\n" for one in assumed)
         )
     first, rest = verdict.findings[0], len(verdict.findings) - 1
     more = f"and {rest} more\n" if rest else ""

@@ -4,7 +4,7 @@ Reads files in `load` alone; starts nothing, looks at nothing that runs.
 """
 
 from weatherglass.site.graph import DEPENDS, Edge, Entity, Graph, entity_of, graph
-from weatherglass.site.load import json_schema, load, parse
+from weatherglass.site.load import json_schema, load, parse, parse_part
 from weatherglass.site.model import (
     Host,
     Image,
@@ -52,5 +52,6 @@ __all__ = [
     "json_schema",
     "load",
     "parse",
+    "parse_part",
     "probe_specs",
 ]  # fmt: skip

@@ -55,19 +55,7 @@ def parse(sources: Mapping[str, str], main: str) -> Site:
 
 def _parse(sources: _Sources, main: str) -> Site:
     report = Report()
-    found = _gather(sources, main, report)
-    known = all_sections()
-    values: dict[str, Any] = {}
-    names: dict[str, frozenset[str]] = {}
-    for name, section in known.items():
-        value = section.type.read(found[name]) if name in found else BAD
-        values[name] = section.empty if value is BAD else value
-        at = found.get(name)
-        names[name] = frozenset(key.text for key, _ in at.node.pairs) if at else frozenset()
-    context = Context(values, names, report, sources.read)
-    for name, section in known.items():
-        if section.finish:
-            values[name] = section.finish(context)
+    found, values = _read(sources, main, report)
     title = NAME.read(found["site"]) if "site" in found else BAD
     if "site" not in found:
         report.add("site", "the site has no name", "begin with a line like `site: aurora`", _start(main))
@@ -86,6 +74,35 @@ def _parse(sources: _Sources, main: str) -> Site:
         source=sources.seen[main],
         sources=dict(sources.seen),
     )
+
+
+def _read(
+    sources: _Sources, main: str, report: Report, *, whole: bool = True
+) -> tuple[dict[str, At], dict[str, Any]]:
+    """What is written of each section, and what it comes to; not `whole`: of those alone that are written."""
+    found = _gather(sources, main, report)
+    known = all_sections()
+    values: dict[str, Any] = {}
+    names: dict[str, frozenset[str]] = {}
+    for name, section in known.items():
+        value = section.type.read(found[name]) if name in found else BAD
+        values[name] = section.empty if value is BAD else value
+        at = found.get(name)
+        names[name] = frozenset(key.text for key, _ in at.node.pairs) if at else frozenset()
+    context = Context(values, names, report, sources.read)
+    for name, section in known.items():
+        if section.finish and (whole or name in found):
+            values[name] = section.finish(context)
+    return found, values
+
+
+def parse_part(text: str, main: str) -> dict[str, Any]:
+    """The sections of a file that need not be a whole site: no name, no hosts. Raises Invalid."""
+    report = Report()
+    _, values = _read(_Sources({main: text}.get, lambda pattern: []), main, report, whole=False)
+    if report.problems:
+        raise _invalid(report.problems)
+    return values
 
 
 def _start(file: str) -> Node:

@@ -58,7 +58,6 @@ class Section:
 
 LATER = {
     "networks": "the rooms for networks",
-    "shares": "the rooms for shares",
     "pipelines": "the rooms for pipelines",
     "apps": "the rooms for applications",
     "workflows": "durable workflows",
@@ -77,4 +76,4 @@ def all_sections() -> dict[str, Section]:
         section: Section = importlib.import_module(f"{package.__name__}.{module.name}").SECTION
         found[section.name] = section
     order = TopologicalSorter({name: found[name].after for name in sorted(found)}).static_order()
-    return {name: found[name] for name in order}
+    return {name: found[name] for name in order if name in found}  # `after` may name a room that is not built

@@ -17,7 +17,7 @@ SERVERS = "srv"
 
 
 class Command(NamedTuple):
-    """One command and where it runs: `mgs`, `servers`, `router NAME`, `clients TENANT`."""
+    """One command and where it runs: `mgs`, `admin` (a client among the servers), `servers`, `router NAME`, `clients TENANT`."""
 
     where: str
     argv: tuple[str, ...]
@@ -28,7 +28,7 @@ class Command(NamedTuple):
 
 def commands(fs: FileSystem) -> list[Command]:
     """All commands for an empty configuration, in order."""
-    return [*_mgs(fs), *_servers(fs), *_routers(fs), *_clients(fs)]
+    return [*_mgs(fs), *_quotas(fs), *_servers(fs), *_routers(fs), *_clients(fs)]
 
 
 def _modify(name: str, **properties: object) -> Iterator[Command]:
@@ -87,14 +87,37 @@ def tenant(version: tuple[int, int], share: Share) -> Iterator[Command]:
         yield _on_mgs("nodemap_add_range", "--name", name, "--range", str(one))
 
 
+def _quotas(fs: FileSystem) -> Iterator[Command]:
+    for share in fs.shares:
+        yield from quota(fs, share)
+
+
+def quota(fs: FileSystem, share: Share) -> Iterator[Command]:
+    """A bound on what lies beneath a share's root, by project (2.10) or, before, by its user. KiB and files; 0 is none."""
+    if not (share.quota_bytes or share.quota_files):
+        return
+    bounds = ("-b", "0", "-B", str(-(-share.quota_bytes // 1024)), "-i", "0", "-I", str(share.quota_files))
+    if has(fs.version, "project quota"):
+        root = f"{fs.mount}{share.root}"
+        yield Command("admin", ("lfs", "project", "-p", str(share.uid), "-r", "-s", root))
+        yield Command("admin", ("lfs", "setquota", "-p", str(share.uid), *bounds, fs.mount))
+    else:
+        yield Command("admin", ("lfs", "setquota", "-u", str(share.uid), *bounds, fs.mount))
+
+
+def _net_add(where: str, net: str, interface: str) -> Command:
+    return Command(where, ("lnetctl", "net", "add", "--net", net, "--if", interface))
+
+
+def _route_add(where: str, net: str, gateway: str) -> Command:
+    return Command(where, ("lnetctl", "route", "add", "--net", net, "--gateway", gateway))
+
+
 def _servers(fs: FileSystem) -> Iterator[Command]:
     if has(fs.version, "drop_asym_route"):
         yield Command("servers", ("lnetctl", "set", "drop_asym_route", "1"))
     for share in fs.shares:
-        router = fs.routers[share.router]
-        yield Command(
-            "servers", ("lnetctl", "route", "add", "--net", share.net, "--gateway", router.server_nid)
-        )
+        yield _route_add("servers", share.net, fs.routers[share.router].server_nid)
 
 
 def _routers(fs: FileSystem) -> Iterator[Command]:
@@ -104,32 +127,36 @@ def _routers(fs: FileSystem) -> Iterator[Command]:
 
 def _router(fs: FileSystem, name: str, router: Router) -> Iterator[Command]:
     where = f"router {name}"
-    _, _, server_net = router.server_nid.partition("@")
     served = [share for share in fs.shares if share.router == name]
     if not served:
         return
-    yield Command(where, ("lnetctl", "net", "add", "--net", server_net))
+    yield Command(where, ("lnetctl", "lnet", "configure"))
+    yield _net_add(where, router.server_net, router.interface(router.server_net))
     yield Command(where, ("lnetctl", "set", "routing", "1"))
     for share in served:
         # The guard before the leg: no moment in which a NID is believed.
         if router.guard:
-            for one in share.ranges:
-                yield Command(
-                    where,
-                    ("weatherglass", "shares", "guard", "--leg", router.legs[share.net], "--peers", str(one)),
-                )
-        yield Command(where, ("lnetctl", "net", "add", "--net", share.net))
+            yield guard(fs, router, share, where)
+        yield _net_add(where, share.net, router.interface(share.net))
+
+
+def guard(fs: FileSystem, router: Router, share: Share, where: str) -> Command:
+    """The origin guard on one leg: whose NIDs it admits, and to which they may speak."""
+    argv = ["weatherglass", "shares", "guard", "--leg", router.legs[share.net]]
+    for one in share.ranges:
+        argv += ["--peers", str(one)]
+    for one in fs.servers:
+        argv += ["--to", str(one)]
+    return Command(where, tuple(argv))
 
 
 def _clients(fs: FileSystem) -> Iterator[Command]:
     for share in fs.shares:
         router = fs.routers[share.router]
-        _, _, server_net = router.server_nid.partition("@")
         where = f"clients {share.tenant}"
-        yield Command(where, ("lnetctl", "net", "add", "--net", share.net))
-        yield Command(
-            where, ("lnetctl", "route", "add", "--net", server_net, "--gateway", router.legs[share.net])
-        )
+        yield Command(where, ("lnetctl", "lnet", "configure"))
+        yield _net_add(where, share.net, share.interface)
+        yield _route_add(where, router.server_net, router.legs[share.net])
 
 
 def text(found: list[Command]) -> str:

@@ -6,6 +6,7 @@ FEATURES: dict[str, tuple[int, int]] = {
     "nodemap": (2, 9),
     "deny_unknown": (2, 9),
     "fileset by set_param": (2, 9),
+    "project quota": (2, 10),
     "drop_asym_route": (2, 13),
     "rbac": (2, 16),
     "offset": (2, 16),

@@ -74,13 +74,16 @@ class Nodemap:
 
 @dataclass(slots=True)
 class Place:
-    """LNet on one machine: its nets, its routes (net → gateways), whether it routes, whether it drops asymmetry."""
+    """LNet on one machine: its nets (with their interfaces), its routes (net → gateways), whether it routes, whether it
+    drops asymmetry; the guards on its legs."""
 
-    nets: set[str] = field(default_factory=set)
+    up: bool = False
+    nets: dict[str, str] = field(default_factory=dict)
     routes: dict[str, set[str]] = field(default_factory=dict)
     routing: bool = False
     drop_asym: bool = False
     guarded: dict[str, list[Range]] = field(default_factory=dict)  # leg's NID → peers admitted
+    guarded_to: dict[str, list[Range]] = field(default_factory=dict)  # leg's NID → whom they may speak to
 
 
 @dataclass(slots=True)
@@ -92,6 +95,10 @@ class State:
     nodemaps: dict[str, Nodemap] = field(default_factory=lambda: {"default": Nodemap("default")})
     places: dict[str, Place] = field(default_factory=dict)
     by_net: dict[str, list[tuple[Range, Nodemap]]] = field(default_factory=dict)
+    projects: dict[str, int] = field(default_factory=dict)  # path → project id
+    quotas: dict[tuple[str, int, str], tuple[int, int]] = field(
+        default_factory=dict
+    )  # (kind, id, mount) → KiB, files
 
     def place(self, name: str) -> Place:
         return self.places.setdefault(name, Place())
@@ -108,13 +115,14 @@ class State:
         if argv[:1] == ["lctl"]:
             return _lctl(self, where, argv[1:])
         if argv[:1] == ["lnetctl"]:
-            _lnetctl(self.place(where), argv[1:])
+            # On the servers LNet is up: they serve.
+            _lnetctl(self.place(where), argv[1:], up=where == "servers")
+            return ""
+        if argv[:1] == ["lfs"]:
+            _lfs(self, where, argv[1:])
             return ""
         if argv[:3] == ["weatherglass", "shares", "guard"]:
-            options = _options(argv[3:], ("--leg", "--peers"))
-            leg, net = options["--leg"].partition("@")[::2]
-            key = f"{leg}@{net_name(net)}"
-            self.place(where).guarded.setdefault(key, []).append(_range(options["--peers"]))
+            _guard(self.place(where), argv[3:])
             return ""
         raise Refused(f"{' '.join(argv)[:120]!r} is no command that is known here")
 
@@ -145,6 +153,53 @@ def _options(argv: list[str], wanted: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
+def _guard(place: Place, argv: list[str]) -> None:
+    if len(argv) % 2 or not argv:
+        raise Refused("the guard's options come with a value each")
+    given = list(zip(argv[::2], argv[1::2], strict=True))
+    legs = [value for name, value in given if name == "--leg"]
+    if len(legs) != 1 or any(name not in ("--leg", "--peers", "--to") for name, _ in given):
+        raise Refused("the guard takes one --leg, --peers and --to")
+    leg = _range(legs[0])
+    if leg.low != leg.high:
+        raise Refused(f"a leg is one NID, not {legs[0][:60]!r}")
+    peers = [_range(value) for name, value in given if name == "--peers"]
+    if not peers:
+        raise Refused("--peers is missing")
+    if str(leg) in place.guarded:
+        raise Refused(f"{leg} has its guard already")
+    place.guarded[str(leg)] = peers
+    place.guarded_to[str(leg)] = [_range(value) for name, value in given if name == "--to"]
+
+
+def _lfs(state: State, where: str, argv: list[str]) -> None:
+    if where != "admin":
+        raise Refused(f"quotas are set on a client among the servers, not on {where}")
+    match argv:
+        case ["project", "-p", number, "-r", "-s", path]:
+            _needs(state, "project quota")
+            state.projects[path] = _whole(number, 1)
+        case [
+            "setquota",
+            "-p" | "-u" | "-g" as kind,
+            number,
+            "-b",
+            "0",
+            "-B",
+            kib,
+            "-i",
+            "0",
+            "-I",
+            files,
+            mount,
+        ]:
+            if kind == "-p":
+                _needs(state, "project quota")
+            state.quotas[kind, _whole(number, 1), mount] = (_whole(kib, 0, 2**62), _whole(files, 0, 2**62))
+        case _:
+            raise Refused(f"lfs {' '.join(argv)[:80]!r} is not known here")
+
+
 def _range(text: str) -> Range:
     try:
         return read_range(text)
@@ -153,7 +208,7 @@ def _range(text: str) -> Range:
 
 
 def _whole(text: str, low: int = 0, high: int = NO_ID - 1) -> int:
-    if not re.fullmatch(r"\d{1,10}", text) or not low <= int(text) <= high:
+    if not re.fullmatch(r"\d{1,19}", text) or not low <= int(text) <= high:
         raise Refused(f"{text[:40]!r} is not a number from {low} to {high}")
     return int(text)
 
@@ -319,15 +374,24 @@ _VERBS = {
 }
 
 
-def _lnetctl(place: Place, argv: list[str]) -> None:
+def _lnetctl(place: Place, argv: list[str], *, up: bool) -> None:
+    if argv in (["lnet", "configure"], ["lnet", "unconfigure"]):
+        place.up = argv[1] == "configure"
+        if not place.up:
+            place.nets.clear()
+            place.routes.clear()
+        return
+    if not (place.up or up):
+        raise Refused("LNet is not up here: lnetctl lnet configure comes first")
     match argv:
         case ["net", "add", *rest]:
-            net = _net(_options(rest, ("--net",))["--net"])
+            options = _options(rest, ("--net", "--if"))
+            net = _net(options["--net"])
             if net in place.nets:
                 raise Refused(f"net {net} is up already (EEXIST)")
-            place.nets.add(net)
+            place.nets[net] = options["--if"]
         case ["net", "del", *rest]:
-            place.nets.discard(_net(_options(rest, ("--net",))["--net"]))
+            place.nets.pop(_net(_options(rest, ("--net",))["--net"]), None)
         case ["route", "add" | "del" as verb, *rest]:
             options = _options(rest, ("--net", "--gateway"))
             address, _, gateway_net = options["--gateway"].partition("@")

@@ -1,0 +1,1 @@
+"""The sub-commands of `weatherglass shares`, one module each."""
