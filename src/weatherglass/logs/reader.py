@@ -13,6 +13,7 @@ from weatherglass.logs.known import KnownTemplate, templates_of
 from weatherglass.logs.query import make_filter, parse_cursor
 from weatherglass.logs.requests import Waterfall
 from weatherglass.logs.sorting import NEWEST, Hits
+from weatherglass.logs.trends import Anatomy, Trend, anatomy_at, trends_of
 
 MAX_PAGE = 10_000
 
@@ -222,3 +223,13 @@ class Reader:
     def request(self, tenant: str, id: str, *, limit: int = 2000) -> Waterfall:
         """One request across services, by its request id, global request id or trace id: lines and spans in order."""
         return requests.follow(self.view(tenant), id, limit)
+
+    def trends(
+        self, tenant: str, *, start_ns: int, end_ns: int, buckets: int = 48, filter: f.Filter | None = None
+    ) -> list[Trend]:
+        """Every template of the span with its counts over time, by level and service. Raises Invalid."""
+        return trends_of(self.view(tenant), filter or f.All(), (start_ns, end_ns), buckets)
+
+    def anatomy(self, tenant: str, cursor: str) -> Anatomy:
+        """The event at a cursor with its template and variables. Raises Invalid, NotFound."""
+        return anatomy_at(self.view(tenant), parse_cursor(cursor))

@@ -20,6 +20,7 @@ from weatherglass.logs.fitting import Fitter
 from weatherglass.logs.frame import STAR
 from weatherglass.logs.parse import Parser
 from weatherglass.logs.reading import FIELDS, stamp_ns
+from weatherglass.logs.straight import Straight
 from weatherglass.logs.templates import Miner
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class Taker:
         self.miner = Miner()
         self._parser = Parser()
         self._fitter = Fitter()
+        self._straight = Straight()
 
     def take(self, writes: Sequence[Write]) -> pa.Table:
         """The table of these writes, in their order."""
@@ -74,14 +76,41 @@ class Taker:
 
     def _taken(self, writes: Sequence[Write]) -> pa.Table:
         batch = _Batch()
+        lines: list[RawEvent] = []
+        sequence: list[int] = []
         for write in writes:
-            batch.sequence.extend(range(write.sequence, write.sequence + len(write.events)))
+            numbers = range(write.sequence, write.sequence + len(write.events))
             if write.events and isinstance(write.events[0], Document):
+                batch.sequence.extend(numbers)
                 for one in write.events:
                     _read_document(batch, self._parser, one)  # type: ignore[arg-type]
             else:
-                _read_lines(batch, self._parser, write.events)  # type: ignore[arg-type]
-        return self._table(batch)
+                sequence.extend(numbers)
+                lines += write.events  # type: ignore[arg-type]
+        tables = [self._straightened(batch, lines, sequence)] if lines else []
+        if batch.sequence or not tables:
+            tables.append(self._table(batch))
+        return joined([table for table in tables if table is not None])
+
+    def _straightened(self, batch: _Batch, lines: list[RawEvent], sequence: list[int]) -> pa.Table | None:
+        """The table of the lines that are common; the others go to `batch`."""
+        import numpy as np
+        import pyarrow as pa
+
+        left, rows, messages, columns = self._straight.read([one.text for one in lines])
+        if left:
+            batch.sequence += [sequence[row] for row in left]
+            _read_lines(batch, self._parser, [lines[row] for row in left])
+        if not len(rows):
+            return None
+        mine = [lines[row] for row in rows.tolist()] if left else lines
+        columns["sequence"] = np.array(sequence, np.int64)[rows]
+        columns["seen"] = np.array([one.seen_ns for one in mine], np.int64)
+        _put_labels(columns, [one.labels for one in mine])
+        loggers = columns["logger"]
+        names = loggers.dictionary.to_pylist()
+        self._put_templates(columns, [names[code] for code in loggers.indices.to_numpy().tolist()], messages)
+        return pa.table(columns)
 
     def _table(self, batch: _Batch) -> pa.Table:
         import numpy as np

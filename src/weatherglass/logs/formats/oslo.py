@@ -58,15 +58,15 @@ def context_fields(context: str) -> dict[str, Value]:
         return {}
     first, _, rest = context.partition(" ")
     if first[:4] == "req-" and rest[:4] != "req-":
-        return {"request_id": first, **_identity(rest)} if rest else {"request_id": first}
+        return {"request_id": first, **identity_fields(rest)} if rest else {"request_id": first}
     request, _, identity = rest.partition(" ")
     if first in ("", "-", "None"):
-        return {"request_id": request, **_identity(identity)}
-    return {"global_request_id": first, "request_id": request, **_identity(identity)}
+        return {"request_id": request, **identity_fields(identity)}
+    return {"global_request_id": first, "request_id": request, **identity_fields(identity)}
 
 
 @lru_cache(4096)
-def _identity(text: str) -> dict[str, Value]:
+def identity_fields(text: str) -> dict[str, Value]:
     """The fields of a user's identity. Cached, as few speak often; not to be changed."""
     words = text.split(" ")
     names = IDENTITY.get(len(words))
@@ -131,7 +131,7 @@ def oslo(text: str, seen_ns: int = 0) -> Reading | None:
 
 
 @lru_cache(8192)
-def _place(tail: str) -> dict[str, Value] | None:
+def place_fields(tail: str) -> dict[str, Value] | None:
     """The fields of ` function /file.py:line`. Cached, as places are few; not to be changed."""
     found = _PLACE.fullmatch(tail)
     if found is None:
@@ -144,7 +144,7 @@ def place_of(message: str) -> tuple[int, Mapping[str, Value]] | None:
     begin = message.rfind(" ", 0, max(message.rfind(" "), 0))
     if begin < 0 or len(message) - begin > 400:
         return None
-    place = _place(message[begin:])
+    place = place_fields(message[begin:])
     return None if place is None else (begin, place)
 
 
