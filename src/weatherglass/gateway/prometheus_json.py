@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 import cramjam
 import numpy as np
+import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -72,7 +73,8 @@ def response(request: Request, body: bytes, kind: str = "application/json") -> R
 def listed(found: list[Any], limit: int) -> bytes:
     """A list as data; told where it was cut."""
     if 0 < limit < len(found):
-        return _whole(json.dumps(found[:limit], ensure_ascii=False), {"warnings": [TRUNCATED]})
+        text = json.dumps(found[:limit], ensure_ascii=False).encode("utf-8", "replace")
+        return _whole([text], {"warnings": [TRUNCATED]})
     return success(found)
 
 
@@ -95,8 +97,8 @@ def result(
 ) -> bytes:
     """A query's whole answer."""
     cut = 0 < limit < len(found.series) and found.type in ("vector", "matrix")
-    body = f'{{"resultType":"{found.type}","result":{"".join(_result(found, limit if cut else None))}'
-    body += f',"stats":{json.dumps(stats)}}}' if stats else "}"
+    body = [f'{{"resultType":"{found.type}","result":'.encode(), *_result(found, limit if cut else None)]
+    body.append(f',"stats":{json.dumps(stats)}}}'.encode() if stats else b"}")
     warnings = [*found.warnings, *([TRUNCATED] if cut else [])]
     more: dict[str, Any] = {
         name: said for name, said in (("warnings", warnings), ("infos", found.infos)) if said
@@ -104,57 +106,70 @@ def result(
     return _whole(body, more | ({"explain": plan} if plan else {}))
 
 
-def _whole(data: str, more: dict[str, Any]) -> bytes:
+def _whole(data: Iterable[bytes], more: dict[str, Any]) -> bytes:
     rest = "".join(f",{json.dumps(name)}:{json.dumps(said)}" for name, said in more.items())
-    return f'{{"status":"success","data":{data}{rest}}}'.encode("utf-8", "replace")
+    return b"".join([b'{"status":"success","data":', *data, rest.encode("utf-8", "replace"), b"}"])
 
 
-def _result(found: QueryResult, most: int | None) -> Iterator[str]:
-    times = [seconds(ms) for ms in found.times_ms.tolist()]
+def _result(found: QueryResult, most: int | None) -> Iterator[bytes]:
     if found.type == "string":
-        yield f"[{times[0]},{json.dumps(found.text)}]"
+        yield f"[{seconds(found.times_ms.item(0))},{json.dumps(found.text)}]".encode("utf-8", "replace")
     elif found.type == "scalar":
-        yield f'[{times[0]},"{number(found.values.item(0))}"]'
+        yield f'[{seconds(found.times_ms.item(0))},"{number(found.values.item(0))}"]'.encode()
     else:
-        rows = _vector(found, times) if found.type == "vector" else _matrix(found, times)
-        yield "["
+        rows = _vector(found) if found.type == "vector" else _matrix(found)
+        yield b"["
         for at, row in enumerate(islice(rows, most)):
-            yield f",{row}" if at else row
-        yield "]"
+            yield b"," + row if at else row
+        yield b"]"
 
 
-def _vector(found: QueryResult, times: list[str]) -> Iterator[str]:
+def _vector(found: QueryResult) -> Iterator[bytes]:
     values, present, cells = found.values[:, :1], found.present[:, :1], found.histograms
+    at_s = seconds(found.times_ms.item(0)) if len(found.times_ms) else ""
     for at, (labels, value, there) in enumerate(
         zip(found.series, values.ravel().tolist(), present.ravel().tolist(), strict=True)
     ):
         if not there:
             continue
         if cells is not None and cells[at, 0] is not None:
-            yield f'{{"metric":{_metric(labels)},"histogram":[{times[0]},{histogram(cells[at, 0])}]}}'
+            yield b'{"metric":%b,"histogram":[%b,%b]}' % (
+                _metric(labels),
+                at_s.encode(),
+                histogram(cells[at, 0]).encode(),
+            )
         else:
-            yield f'{{"metric":{_metric(labels)},"value":[{times[0]},"{number(value)}"]}}'
+            yield b'{"metric":%b,"value":[%b,"%b"]}' % (
+                _metric(labels),
+                at_s.encode(),
+                number(value).encode(),
+            )
 
 
-def _matrix(found: QueryResult, times: list[str]) -> Iterator[str]:
-    from weatherglass.kernels.render import cells as rendered  # compiled: only who asks waits for it
+def _matrix(found: QueryResult) -> Iterator[bytes]:
+    from weatherglass.kernels import render  # compiled: only who asks waits for it
 
-    heads = [f'[{at},"'.encode() for at in times]
-    ends, head = np.cumsum([len(one) for one in heads], dtype=np.int64), b"".join(heads)
+    begun, ends = render.heads(np.ascontiguousarray(found.times_ms))
     for at, labels in enumerate(found.series):
         there, native = found.present[at], []
         if found.histograms is not None:
             held = np.array([one is not None for one in found.histograms[at]], np.bool_) & there
             native = [
-                f"[{times[k]},{histogram(found.histograms[at, k])}]" for k in np.flatnonzero(held).tolist()
+                f"[{seconds(found.times_ms.item(k))},{histogram(found.histograms[at, k])}]"
+                for k in np.flatnonzero(held).tolist()
             ]
             there = there & ~held
         values = np.ascontiguousarray(found.values[at])
-        cells = rendered(head, ends, values, np.ascontiguousarray(there).view(np.uint8), number).decode()
-        kinds = [("values", cells), ("histograms", ",".join(native))]
-        parts = "".join(f',"{name}":[{some}]' for name, some in kinds if some)
+        texts = orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY)
+        flags = np.ascontiguousarray(there).view(np.uint8)
+        cells = render.cells(begun, ends, texts, values, flags, number)
+        kinds: list[tuple[bytes, bytes | bytearray]] = [
+            (b"values", cells),
+            (b"histograms", ",".join(native).encode()),
+        ]
+        parts = b"".join(b',"%b":[%b]' % (name, some) for name, some in kinds if some)
         if parts:
-            yield f'{{"metric":{_metric(labels)}{parts}}}'
+            yield b'{"metric":%b%b}' % (_metric(labels), parts)
 
 
 def histogram(h: Histogram) -> str:
@@ -170,11 +185,22 @@ def histogram(h: Histogram) -> str:
     return f'{{"count":"{number(h.count)}","sum":"{number(h.sum)}"{tail}}}'
 
 
-def _metric(labels: Any) -> str:
-    return json.dumps(dict(labels), ensure_ascii=False)
+def _metric(labels: Any) -> bytes:
+    return orjson.dumps(dict(labels))
 
 
 def metadata(about: Any) -> list[dict[str, str]]:
     """What is known of one metric: `[{type, help, unit}]`, from a mapping or a list of them."""
     entries = [about] if isinstance(about, Mapping) else list(about)
     return [{key: str(entry.get(key, "")) for key in ("type", "help", "unit")} for entry in entries]
+
+
+def exemplars(series: Any, found: Any) -> dict[str, Any]:
+    """One series' exemplars, as `query_exemplars` gives them."""
+    return {
+        "seriesLabels": dict(series),
+        "exemplars": [
+            {"labels": dict(one.labels), "value": number(one.value), "timestamp": (one.time_ms or 0) / 1000}
+            for one in found
+        ],
+    }

@@ -1,12 +1,12 @@
 from collections.abc import Callable
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+def heads(times_ms: Any) -> tuple[bytes, Any]: ...
 def cells(
-    heads: bytes,
-    ends: NDArray[np.int64],
-    values: NDArray[np.float64],
-    present: NDArray[np.uint8],
+    begun: bytes,
+    ends: Any,
+    texts: bytes,
+    values: Any,
+    present: Any,
     number: Callable[[float], str],
-) -> bytes: ...
+) -> bytearray: ...
