@@ -167,7 +167,7 @@ def _matrix(found: QueryResult) -> Iterator[bytes]:
             (b"values", cells),
             (b"histograms", ",".join(native).encode()),
         ]
-        parts = b"".join(b',"%b":[%b]' % (name, some) for name, some in kinds if some)
+        parts = b"".join(piece for name, some in kinds if some for piece in (b',"', name, b'":[', some, b"]"))
         if parts:
             yield b'{"metric":%b%b}' % (_metric(labels), parts)
 

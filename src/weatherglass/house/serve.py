@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 import uvicorn
+import uvloop
 from fastapi import FastAPI
 
 from weatherglass.base.errors import Invalid, WeatherglassError
@@ -84,6 +85,7 @@ def serve(app: FastAPI, bound: socket.socket, stopping: threading.Event, serving
         app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=GRACE_S
     )
     server = _Server(config, stopping, serving)
-    asyncio.run(server.serve(sockets=[bound]))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(server.serve(sockets=[bound]))
     if server.failed:
         raise server.failed
