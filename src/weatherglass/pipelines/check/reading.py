@@ -27,7 +27,9 @@ def read(path: str, kind: Kind, text: str) -> Source:
             for at, line in enumerate(lines, 1)
             if (match := _DIRECTIVE.match(line.rstrip()))
         }
-    return Source(path, kind, lines, tuple(code.split("\n")), directives, found, tuple(broken))
+    # A parser that misses something says so past the end.
+    mistakes = tuple((min(line, len(lines)), what, mend) for line, what, mend in broken)
+    return Source(path, kind, lines, tuple(code.split("\n")), directives, found, mistakes)
 
 
 Read = tuple[str, tuple[Step, ...], list[Broken]]
