@@ -104,7 +104,7 @@ LINE = st.text(st.characters(exclude_characters="\ud800"), max_size=40)
     )
 )
 def test_every_line_comes_back_as_it_was(lines: list[str]) -> None:
-    table = Taker().take([Write(0, [RawEvent(T0, (), line) for line in lines])])
+    table = Taker().take([Write(0, [RawEvent(T0, (), line) for line in lines])]).sort_by("sequence")
     import numpy as np
 
     frame = Frame(Columns(table), len(lines), span=(T0, T0))

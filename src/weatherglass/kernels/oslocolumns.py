@@ -57,7 +57,7 @@ class Coder:
         """The number of these bytes; a new one is `count - 1`."""
         k: cython.ulonglong = 0x3F58476D1CE4E5B9
         h: cython.ulonglong = k * cython.cast(cython.ulonglong, n)
-        w: cython.ulonglong
+        w: cython.ulonglong = 0
         at: cython.Py_ssize_t = 0
         slot: cython.size_t
         known: cython.int
@@ -134,7 +134,10 @@ class Coder:
     @cython.cfunc
     def texts(self) -> list:
         i: cython.int
-        return [PyUnicode_DecodeUTF8(self.starts[i], self.sizes[i], b"strict") for i in range(self.count)]
+        out: list = []
+        for i in range(self.count):
+            out.append(PyUnicode_DecodeUTF8(self.starts[i], self.sizes[i], b"strict"))
+        return out
 
 
 @cython.cfunc
@@ -225,7 +228,7 @@ class Request:
             return False
         if not 4 <= sizes[1] <= 8 or words[1][0] != 34 or not 7 <= sizes[3] <= 9:
             return False
-        if words[3][sizes[3] - 1] != 34 or not 0 < sizes[2] <= 65536 or not 3 <= sizes[0] <= 45:
+        if words[3][sizes[3] - 1] != 34 or not 0 < sizes[2] <= 65536 or not 3 <= sizes[0] <= 200:
             return False
         for i in range(sizes[2]):
             if not 32 < words[2][i] < 127:
@@ -265,10 +268,10 @@ class Request:
         return True
 
 
-def columns(texts: list, levels: frozenset, meet_second: object, place_of: object, requests: tuple) -> dict:
+def columns(texts: list, levels: frozenset, meet_day: object, place_of: object, requests: tuple) -> dict:
     """The columns of the lines that are common; `left` are the numbers of the others.
 
-    `levels`: those that are written as they are kept. `meet_second(text)`: ns, or 0. `place_of(text)`: the fields of a
+    `levels`: those that are written as they are kept. `meet_day(text)`: ns of a day's begin, or −1. `place_of(text)`: the fields of a
     place that a DEBUG line was logged from, or None. `requests`: (methods, protocols, whether it is a client's address).
     """
     n: cython.Py_ssize_t = len(texts)
@@ -285,8 +288,9 @@ def columns(texts: list, levels: frozenset, meet_second: object, place_of: objec
     rest: cython.p_char
     begin: cython.p_char
     request_at: cython.p_char
-    second = cython.declare(cython.char[20])
-    second_ns: cython.longlong = 0
+    day = cython.declare(cython.char[11])
+    day_ns: cython.longlong = 0
+    clock: cython.longlong
     pid: cython.longlong
     form: cython.int
     level: cython.int
@@ -325,7 +329,7 @@ def columns(texts: list, levels: frozenset, meet_second: object, place_of: objec
     shapes: cython.schar[:, ::1] = forms
     took: cython.double[::1] = floats
     rows: cython.longlong[::1] = kept
-    second[0] = 0
+    day[0] = 0
     for row in range(n):
         text = texts[row]
         try:
@@ -347,13 +351,26 @@ def columns(texts: list, levels: frozenset, meet_second: object, place_of: objec
         ):
             left.append(row)
             continue
-        if memcmp(second, p, 19) != 0:
-            second_ns = meet_second(PyUnicode_DecodeUTF8(p, 19, b"replace"))
-            if second_ns <= 0:
-                second[0] = 0
+        if memcmp(day, p, 10) != 0:
+            day_ns = meet_day(PyUnicode_DecodeUTF8(p, 10, b"replace"))
+            if day_ns <= 0:
+                day[0] = 0
                 left.append(row)
                 continue
-            memcpy(second, p, 19)
+            memcpy(day, p, 10)
+        if (
+            not (digit(p[11]) and digit(p[12]) and digit(p[14]) and digit(p[15]) and digit(p[17]))
+            or not (digit(p[18]) and p[10] == 32 and p[13] == 58 and p[16] == 58)
+            or p[14] > 53
+            or p[17] > 53
+        ):
+            left.append(row)
+            continue
+        clock = (p[11] - 48) * 10 + p[12] - 48
+        if clock > 23:
+            left.append(row)
+            continue
+        clock = clock * 3600 + ((p[14] - 48) * 10 + p[15] - 48) * 60 + (p[17] - 48) * 10 + p[18] - 48
         # Process, level, logger.
         at = p + 24
         pid = 0
@@ -495,7 +512,7 @@ def columns(texts: list, levels: frozenset, meet_second: object, place_of: objec
                 out[8, k] = -1
                 out[9, k] = -1
                 asked.append((k, PyUnicode_DecodeUTF8(at, end - at, b"strict")))
-        numbers[0, k] = second_ns + ((p[20] - 48) * 100 + (p[21] - 48) * 10 + p[22] - 48) * 1000000
+        numbers[0, k] = day_ns + clock * 1000000000 + ((p[20] - 48) * 100 + (p[21] - 48) * 10 + p[22] - 48) * 1000000
         numbers[1, k] = pid
         out[0, k] = level
         out[1, k] = logger

@@ -11,7 +11,7 @@ NONE: int
 def columns(
     texts: list[str],
     levels: frozenset[str],
-    meet_second: Callable[[str], int],
+    meet_day: Callable[[str], int],
     place_of: Callable[[str], object],
     requests: tuple[Collection[str], Collection[str], Callable[[str], object]],
 ) -> dict[str, Any]: ...

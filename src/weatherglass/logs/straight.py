@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from weatherglass.base.time import SECOND_NS
 from weatherglass.kernels.oslocolumns import DASH, EMPTY, GLOBAL, NO_CONTEXT, NONE, PLAIN, columns
 from weatherglass.logs.formats.access import REQUEST_TABLES, request_fields
 from weatherglass.logs.formats.oslo import IDENTITY, LEVEL_WORDS, identity_fields, place_fields
-from weatherglass.logs.reading import second_ns
+from weatherglass.logs.reading import day_s
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,21 +30,19 @@ _BEGINS: Final = {
     NONE: "None {request_id}",
 }
 _REQUEST: Final = ("method", "path", "protocol", "remote")
+_LAST_DAY_S: Final = (1 << 62) // SECOND_NS - 86_400
 _UNSET: Final = ("-", "", "None")
 
 
 class Straight:
-    """Reads batches; remembers seconds. One thread at a time."""
-
-    def __init__(self) -> None:
-        self._seconds: dict[str, int] = {}
+    """Reads batches."""
 
     def read(self, texts: list[str]) -> tuple[list[int], np.ndarray, list[str], dict[str, Any]]:
         """(numbers of lines that are left to the grammar, numbers of those that were read, their messages, columns)."""
         import numpy as np
         import pyarrow as pa
 
-        found = columns(texts, _LEVELS, self._second, place_fields, REQUEST_TABLES)
+        found = columns(texts, _LEVELS, _day_ns, place_fields, REQUEST_TABLES)
         rows, messages = found["rows"], found["messages"]
         out: dict[str, Any] = {"time": found["time"]}
         if not len(rows):
@@ -62,15 +61,6 @@ class Straight:
         self._put_requests(out, found)
         _put_shapes(out, found)
         return found["left"], rows, messages, out
-
-    def _second(self, text: str) -> int:
-        at = self._seconds.get(text)
-        if at is None:
-            at = second_ns(text) if _is_second(text) else 0
-            if len(self._seconds) >= 16_384:
-                self._seconds.clear()
-            self._seconds[text] = at = at if 0 < at < 1 << 62 else 0
-        return at
 
     def _put_requests(self, out: dict[str, Any], found: Mapping[str, Any]) -> None:
         import numpy as np
@@ -101,15 +91,9 @@ class Straight:
                 out[name + kind] = pa.array(array, mask=~held[name])
 
 
-def _is_second(text: str) -> bool:
-    return (
-        text.isascii()
-        and text[4] == text[7] == "-"
-        and text[10] == " "
-        and text[13] == text[16] == ":"
-        and text[17:] < "60"
-        and (text[:4] + text[5:7] + text[8:10] + text[11:13] + text[14:16] + text[17:]).isdigit()
-    )
+def _day_ns(text: str) -> int:
+    at = day_s(text)
+    return at * SECOND_NS if 0 < at < _LAST_DAY_S else -1
 
 
 def _coded(codes: np.ndarray, names: Sequence[str]) -> pa.DictionaryArray:

@@ -70,7 +70,7 @@ class Taker:
         self._straight = Straight()
 
     def take(self, writes: Sequence[Write]) -> pa.Table:
-        """The table of these writes, in their order."""
+        """The table of these writes, in whatever order: `sequence` tells it."""
         with _uncollected():
             return self._taken(writes)
 
