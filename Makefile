@@ -16,7 +16,7 @@ APT_TEST := chromium fonts-dejavu-core prometheus mariadb-server keystone busybo
   ceph-grafana-dashboards dnsmasq-base knot rsyslog rsyslog-elasticsearch nodejs npm openssl redis-server redis-tools \
   nova-api nova-conductor nova-scheduler nova-compute glance-api neutron-server placement-api \
   nfs-ganesha nfs-ganesha-vfs libnfs13 libnfs-utils libnfs-dev nftables \
-  slurm-wlm fastp megahit prodigal hmmer infernal samtools bwa openvswitch-switch ovn-central ovn-host
+  slurm-wlm fastp megahit prodigal hmmer infernal samtools bwa openvswitch-switch ovn-central ovn-host ethtool iputils-ping
 PEERS := openstack logs science
 ELASTICDUMP := 6.125.1
 
