@@ -14,7 +14,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from portal.fake_deploy import FakeDeploy
-from portal.fake_signals import FakeLogs, FakeMetrics
+from portal.fake_signals import FakeMetrics
+from portal.made_logs import MadeLogs
 from weatherglass.base.errors import NotFound, Unauthenticated
 from weatherglass.base.ids import kind_of
 from weatherglass.base.time import SECOND_NS, ManualClock, parse_iso
@@ -276,7 +277,7 @@ class FakeRooms:
 
     identity: FakeIdentity
     metrics: FakeMetrics
-    logs: FakeLogs
+    logs: MadeLogs
     inventory: FakeInventory
     health: Any
     deploy: FakeDeploy
@@ -325,7 +326,7 @@ def _rooms(site: Site | None, web: Graph, states: Mapping[str, StateRecord], inc
     services = [e.name for e in web.entities.values() if e.kind == "service"]
     used = {"cores": 0.31, "memory_bytes": 412e6, "bytes_per_day": 2.1e9} if services else {"cores": 0.02, "memory_bytes": 96e6, "bytes_per_day": 4e6}  # fmt: skip
     return FakeRooms(
-        FakeIdentity(), FakeMetrics(web, bool(services)), FakeLogs(bool(services), NOW),
+        FakeIdentity(), FakeMetrics(web, bool(services)), MadeLogs(bool(services), ManualClock(NOW)),
         FakeInventory(web, states, incidents), FakeHealth(sentence),
         FakeDeploy(site is not None, at), FakeLedger(entries), site, used,
     )  # fmt: skip

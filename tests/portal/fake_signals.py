@@ -1,23 +1,20 @@
-"""Fake metrics and logs: made-up series that rise when the fake incident begins, and made-up lines around it.
+"""Fake metrics: made-up series that rise when the fake incident begins. Logs are in `made_logs`, a real store.
 
 FakeMetrics reads just enough of a query (one metric, its `=` matchers, one `by`) to draw a believable answer.
 """
 
 from __future__ import annotations
 
-import random
 import re
 import zlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from weatherglass.base.errors import Invalid
 from weatherglass.base.time import SECOND_NS, parse_iso
-from weatherglass.engine.protocols import Event
 from weatherglass.metrics.promql import parse
 from weatherglass.metrics.types import QueryResult
 from weatherglass.site.graph import Graph
@@ -159,144 +156,4 @@ class FakeMetrics:
             {"series": 212_400, "samples": 81_000_000, "lag_s": 1.2, "bytes": 3.1e9}
             if self.filled
             else {"series": 0, "samples": 0}
-        )
-
-
-TRACE = """Traceback (most recent call last):
-  File "/usr/lib/python3/dist-packages/keystone/identity/core.py", line 412, in authenticate
-    ref = self.driver.authenticate(user_id, password)
-  File "/usr/lib/python3/dist-packages/sqlalchemy/engine/base.py", line 1967, in _exec_single_context
-    self.dialect.do_execute(cursor, str_statement, effective_parameters, context)
-oslo_db.exception.DBConnectionError: (pymysql.err.OperationalError) (2013, 'Lost connection to MySQL server during query')"""
-
-
-class FakeLogs:
-    def __init__(self, filled: bool, now_ns: int) -> None:
-        self.filled, self.now_ns = filled, now_ns
-
-    def _all(self) -> list[Event]:
-        if not hasattr(self, "_made"):
-            self._made: list[Event] = self._make()
-        return self._made
-
-    def _make(self) -> list[Event]:
-        if not self.filled:
-            return []
-        noise, found = random.Random(4), []
-        for i in range(240):
-            t = self.now_ns - int(i * 9.7 * SECOND_NS)
-            ill = t > ONSET_S * SECOND_NS and i % 3 == 0
-            service = (
-                "keystone" if ill else noise.choice(["keystone", "glance", "neutron", "nova-api", "rabbitmq"])
-            )
-            host = noise.choice(["ctl-1", "ctl-2", "ctl-3"])
-            level = "ERROR" if ill else noise.choices(["INFO", "INFO", "INFO", "WARNING", "DEBUG"])[0]
-            message = (
-                "Could not authenticate the user: lost connection to the store"
-                if ill
-                else noise.choice(
-                    [
-                        "POST /v3/auth/tokens 201 0.061",
-                        "GET /v2/images 200 0.044",
-                        "agent cmp-4 reported in",
-                        "lease renewed for port 7c1e",
-                        "worker 3 took 12 requests",
-                    ]
-                )
-            )
-            labels = (
-                ("host", host),
-                ("replica", f"{service}.{host[-1]}@{host}"),
-                ("service", service),
-                ("site", "aurora"),
-                ("source", f"/var/log/{service}/{service}.log"),
-            )
-            raw = f"2026-11-22 14:00:00.000 2114 {level} {service}.api [req-{i:04x}] {message}" + (
-                f"\n{TRACE}" if ill else ""
-            )
-            found.append(
-                Event(
-                    t,
-                    t + 4_000_000,
-                    labels,
-                    level,
-                    f"{service}.api",
-                    message,
-                    raw,
-                    {
-                        "request_id": f"req-{i:04x}",
-                        "pid": "2114",
-                        **({"exception": "DBConnectionError"} if ill else {}),
-                    },
-                )
-            )
-        return found
-
-    def _kept(
-        self, start_ns: int, end_ns: int, words: str, entity: str, level: str, fields: Mapping[str, str]
-    ) -> list[Event]:
-        kind, _, name = entity.partition("/")
-        levels = set(level.upper().split(",")) if level else set()
-        return [
-            e for e in self._all()
-            if start_ns <= e.time_ns < end_ns and (not levels or e.level in levels)
-            and (not words or words.lower() in e.raw.lower()) and (not entity or dict(e.labels).get(kind) == name)
-            and all(dict(e.labels).get(k, e.fields.get(k)) == v for k, v in fields.items())
-        ]  # fmt: skip
-
-    def search(
-        self,
-        tenant: str,
-        *,
-        start_ns: int,
-        end_ns: int,
-        words: str = "",
-        entity: str = "",
-        level: str = "",
-        fields: Mapping[str, str] | None = None,
-        limit: int = 100,
-        before: str = "",
-    ) -> Any:
-        kept = self._kept(start_ns, end_ns, words, entity, level, fields or {})
-        if before and not before.isdigit():
-            raise Invalid(
-                "that is not a place in the order", where="before", mend="take it from a page's next"
-            )
-        first = int(before) if before else 0
-        page = kept[first : first + limit]
-        return SimpleNamespace(
-            events=page,
-            next=str(first + limit) if len(kept) > first + limit else "",
-            scanned=len(self._all()),
-            took_s=0.012,
-        )
-
-    def histogram(
-        self,
-        tenant: str,
-        *,
-        start_ns: int,
-        end_ns: int,
-        words: str = "",
-        entity: str = "",
-        level: str = "",
-        fields: Mapping[str, str] | None = None,
-        buckets: int = 60,
-    ) -> list[tuple[int, dict[str, int]]]:
-        width = max(1, (end_ns - start_ns) // buckets)
-        counts: list[dict[str, int]] = [{} for _ in range(buckets)]
-        for e in self._kept(start_ns, end_ns, words, entity, level, fields or {}):
-            place = counts[min(buckets - 1, (e.time_ns - start_ns) // width)]
-            place[e.level] = place.get(e.level, 0) + 1
-        return [(start_ns + i * width, found) for i, found in enumerate(counts)]
-
-    def error_counts(self, tenant: str, start_ns: int, end_ns: int, by: str = "service") -> dict[str, int]:
-        found: dict[str, int] = defaultdict(int)
-        for e in self._kept(start_ns, end_ns, "", "", "ERROR,CRITICAL", {}):
-            found[dict(e.labels).get(by, "")] += 1
-        return dict(found)
-
-    def stats(self) -> dict[str, Any]:
-        return (
-            {"events": 1_204_000, "events_per_s": 18_200.0, "bytes": 1.1e9} if self.filled else {"events": 0}
         )

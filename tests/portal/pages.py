@@ -10,12 +10,17 @@ with warnings.catch_warnings():
     from starlette.testclient import TestClient
 
 from portal.fake_cloud import FakeRooms
+from portal.made_logs import REQUEST, TRACE
 from portal.serving import application
 
 EVERYWHERE = (
     "/", "/map", "/map?view=table&state=ill", "/i/", "/explore", "/explore?q=weatherglass_probe_seconds",
     "/explore?q=sum(", "/events", "/events?level=ERROR&words=lost", "/deploy", "/deploy/plan", "/ledger",
     "/settings", "/search", "/search?q=key", "/search?q=nothing-is-called-this",
+    "/events?q=level:ERROR+AND+lost", "/events?q=(", "/events?follow=1&columns=host,request_id",
+    "/templates", "/templates?kind=new", "/templates?kind=new&since=24h", "/templates?kind=bursting&range=6h",
+    "/templates?kind=rare&q=level:ERROR", "/templates?against=before", "/templates?q=(", "/request",
+    "/request/req-nobody-knows",
 )  # fmt: skip
 """Pages that any house has."""
 
@@ -24,6 +29,7 @@ OF_THE_INSTITUTE = (
     "/e/volume/objects", "/e/tenant/genomics", "/e/zone/rack-a", "/map?focus=service/keystone",
     "/map?focus=service/keystone&toward=up", "/map?at=2026-11-22T13:00", "/map?kind=replica", "/deploy/runs/61",
     "/deploy/runs/62", "/events?around=1795356590000000000", "/events?entity=service/keystone",
+    f"/request/{REQUEST}", f"/request/{TRACE}", "/templates?service=keystone&against=24h&range=24h",
     "/explore?q=node_load1&range=6h", "/ledger?entity=service/mariadb",
 )  # fmt: skip
 """Pages that the fake institute has besides."""

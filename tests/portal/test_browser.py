@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from portal import fake_cloud
 from portal.fake_cloud import FakeRooms
+from portal.made_logs import REQUEST, TRACE
 from portal.serving import served
 
 pytestmark = pytest.mark.browser
@@ -32,6 +33,9 @@ PAGES = {
     "overview": "/", "map": "/map", "map-focus": "/map?focus=service/keystone", "alerts": "/i/", "incident": "/i/118",
     "entity": "/e/service/keystone", "entity-replica": "/e/replica/mariadb.1@ctl-2", "explore": "/explore",
     "explore-answer": "/explore?q=max+by+(service)+(weatherglass_probe_seconds)", "events": "/events", "deploy": "/deploy",
+    "events-query": "/events?q=NOT+level:INFO&columns=service,request_id&range=6h", "templates": "/templates",
+    "templates-compared": "/templates?against=before", "templates-bursting": "/templates?kind=bursting",
+    "request": f"/request/{REQUEST}", "trace": f"/request/{TRACE}", "request-ask": "/request",
     "plan": "/deploy/plan", "run": "/deploy/runs/62", "ledger": "/ledger", "settings": "/settings", "search": "/search?q=key",
     "tenant": "/?lens=genomics",
 }  # fmt: skip
@@ -109,7 +113,7 @@ def test_every_page_in_a_browser(chromium: Browser, house: tuple[FakeRooms, str]
 
 def test_narrow_and_wide_contrast(chromium: Browser, house: tuple[FakeRooms, str]) -> None:
     page, complaints = entered(chromium, house[1], width=390)
-    for name in ("overview", "incident", "map", "events", "entity", "settings"):
+    for name in ("overview", "incident", "map", "events", "entity", "settings", "templates", "request"):
         page.goto(house[1] + PAGES[name])
         assert (
             page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from portal.fake_cloud import FakeRooms
+from portal.fake_cloud import NOW, FakeRooms
+from portal.made_logs import REQUEST, TRACE, line
 from portal.pages import EVERYWHERE, OF_THE_INSTITUTE, PAGE, client, read
 from weatherglass.engine.protocols import Entry
 from weatherglass.inventory.model import Evidence, Moment
+from weatherglass.logs.documents import SPAN_FORM, Document
 
 HOSTILE = """'"></script></svg><xss-tag onload=alert(1)>{{7777*7777}}${7777*7777}&lt;javascript:alert(1)"""
 
@@ -34,18 +37,21 @@ def poisoned(rooms: FakeRooms) -> FakeRooms:
         Entry(1, HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, {"x": HOSTILE}, 1),
         *rooms.ledger.entries,
     ]
-    events = rooms.logs._all
-    rooms.logs._all = lambda: [
-        replace(
-            e,
-            message=HOSTILE,
-            raw=HOSTILE,
-            level=e.level,
-            fields={"pid": HOSTILE},
-            labels=(*e.labels, ("x", HOSTILE)),
-        )
-        for e in events()
-    ]  # type: ignore[method-assign]
+    rooms.logs.write_raw("site", [line(NOW - 1000, "ERROR", "keystone.api", HOSTILE, request=REQUEST)])
+    hostile = {
+        "message": HOSTILE,
+        "request_id": REQUEST,
+        HOSTILE: HOSTILE,
+        "level": "ERROR",
+        "logger": HOSTILE,
+    }
+    rooms.logs.write_documents(
+        "site",
+        [
+            Document(json.dumps(hostile), NOW - 5000, NOW - 5000, (("service", HOSTILE), ("x", HOSTILE))),
+            Document("{}", NOW, NOW - 9000, (), {"trace_id": TRACE, "span_name": HOSTILE, "duration_ns": 9}, form=SPAN_FORM),
+        ],
+    )  # fmt: skip
     series = rooms.metrics._series
     rooms.metrics._series = lambda m, w: [{**s, "vantage": HOSTILE} for s in series(m, w)]  # type: ignore[method-assign]
     rooms.metrics.label_values = lambda *a: [HOSTILE, "node_load1"]  # type: ignore[method-assign]
@@ -78,7 +84,25 @@ ASKED = {
     "/": ("lens",),
     "/map": ("lens", "q", "at", "focus", "kind", "state", "page", "toward"),
     "/explore": ("q", "range", "start", "end"),
-    "/events": ("words", "entity", "field", "level", "range", "start", "end", "around", "before"),
+    "/events": (
+        "q",
+        "words",
+        "entity",
+        "field",
+        "level",
+        "range",
+        "start",
+        "end",
+        "around",
+        "before",
+        "columns",
+        "follow",
+    ),
+    "/events/one": ("at", "part", "q"),
+    "/events/words": ("q",),
+    "/events/download": ("form", "q", "columns"),
+    "/templates": ("q", "service", "level", "kind", "range", "against", "since"),
+    "/request": ("id",),
     "/ledger": ("entity", "end"),
     "/search": ("q",),
     "/search/quick": ("q",),
@@ -93,8 +117,9 @@ def test_hostile_addresses_are_echoed_as_text_or_refused(rich: FakeRooms, path: 
     browser = client(rich)
     for name in ASKED[path]:
         answer = browser.get(path, params={name: HOSTILE}, headers=PAGE)
-        assert answer.status_code in (200, 400, 403), (path, name)
-        sound(answer.text, f"{path}?{name}")
+        assert answer.status_code in (200, 303, 400, 403, 404), (path, name)
+        if answer.headers.get("content-type", "").startswith("text/html"):
+            sound(answer.text, f"{path}?{name}")
 
 
 def test_hostile_names_in_the_path(rich: FakeRooms) -> None:
