@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,12 @@ class FakeMetrics:
             raise TooLarge("the body decompresses to more than its bound", where="body")
         self.written.append((tenant, body))
         return Written(stored=3, duplicates=1, note="fake")
+
+    def write2(self, tenant: str, body: bytes, encoding: str = "snappy") -> Written:
+        written = self.write(tenant, body, encoding)
+        if body == b"snappy partial":
+            return replace(written, histograms=1, exemplars=2, left_out=1, note="a series without a name")
+        return written
 
     def query(self, tenant: str, expr: str, at_ms: int, query: Any = None) -> QueryResult:
         self.asked.append((tenant, expr, at_ms))

@@ -49,7 +49,9 @@ def test_a_write_reaches_the_tenants_partition_and_tells_the_counts(http: Any) -
         ({"Content-Type": "application/json"}, b"snappy", 415),
         ({}, b"snappy", 415),
         (PROTOBUF | {"Content-Encoding": "gzip"}, b"snappy", 415),
-        ({"Content-Type": "application/x-protobuf;proto=io.prometheus.write.v2.Request"}, b"snappy", 415),
+        ({"Content-Type": "application/x-protobuf;proto=io.prometheus.write.v2.Request"}, b"snappy", 204),
+        ({"Content-Type": "application/x-protobuf;proto=io.prometheus.write.v3.Request"}, b"snappy", 415),
+        ({"Content-Type": "application/x-protobuf;proto=io.prometheus.write.v2.Request"}, b"cut", 400),
         ({"Content-Type": "application/x-protobuf;proto=prometheus.WriteRequest"}, b"snappy", 204),
         (PROTOBUF, b"", 400),
         (PROTOBUF, b"truncated", 400),
@@ -64,6 +66,19 @@ def test_a_write_that_is_none_is_refused(
     if status != 204:
         assert answer.json()["status"] == "error" and answer.json()["errorType"] == "bad_data"
         assert http.rooms.metrics.written == []
+
+
+def test_a_partial_write_of_2_0_is_refused_and_says_what_was_written(http: Any) -> None:
+    second = PROTOBUF | {"Content-Type": "application/x-protobuf;proto=io.prometheus.write.v2.Request"}
+    answer = http("POST", f"{API}/write", content=b"snappy partial", headers=second)
+    counts = {
+        name: answer.headers[f"x-prometheus-remote-write-{name}-written"]
+        for name in ("samples", "histograms", "exemplars")
+    }
+    assert answer.status_code == 400 and "without a name" in answer.json()["error"]
+    assert counts == {"samples": "2", "histograms": "1", "exemplars": "2"}
+    answer = http("POST", f"{API}/write", content=b"cut", headers=second)
+    assert answer.status_code == 400 and answer.headers["x-prometheus-remote-write-samples-written"] == "0"
 
 
 def test_a_body_over_its_bound_is_refused_before_it_is_read(

@@ -147,7 +147,7 @@ def test_histograms_come_back_from_head_log_and_block(place):
     body = series(
         "h", *(message(NOW + k, example(k)) for k in range(3)), message(NOW + 9, custom, whole=False)
     )
-    assert store.write("t", body, "") == Written(4)
+    assert store.write("t", body, "") == Written(4, histograms=4)
     expected = {NOW + k: example(k) for k in range(3)} | {NOW + 9: custom}
     assert seen(store) == {"h": ({}, expected)}
     store = place.open()
@@ -195,7 +195,7 @@ def test_histograms_are_deleted_cleaned_and_dropped_by_age(place):
     written = store.append_histograms(
         "t", NativeSamples([labels], [[NOW, NOW + 2 * hour]], [[example(), example(1)]])
     )
-    assert written == Written(1, too_old=1)
+    assert written == Written(1, too_old=1, histograms=1)
     assert store.retire() == 1
     assert list(seen(store)["h"][1]) == [NOW + 2 * hour]
 

@@ -70,13 +70,19 @@ class Samples:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What became of a write that was acknowledged: counts, and what was told rather than stored."""
+    """What became of a write that was acknowledged: counts, and what was told rather than stored.
+
+    `histograms` of those `stored` are native ones; `left_out` could not be taken, as `note` tells.
+    """
 
     stored: int
     duplicates: int = 0
     out_of_order: int = 0
     too_old: int = 0
     note: str = ""
+    histograms: int = 0
+    exemplars: int = 0
+    left_out: int = 0
 
 
 class SampleSink(Protocol):

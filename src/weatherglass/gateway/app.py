@@ -30,6 +30,7 @@ from weatherglass.gateway import (
     live,
     loki,
     otlp_logs,
+    otlp_metrics,
     ours,
     prometheus,
     searching,
@@ -53,6 +54,7 @@ PROTOCOLS: list[Protocol] = [
     elastic.routes,
     loki.routes,
     otlp_logs.routes,
+    otlp_metrics.routes,
 ]
 """One function a protocol: a context in, its routes out."""
 

@@ -227,12 +227,12 @@ def routes(context: Context) -> Iterable[BaseRoute]:
 
                 lost, why = await context.writes.run(take)
             except WeatherglassError as error:
-                return _refused(error, kind)
+                return refused(error, kind)
             answer = response_of()
             if lost:
                 setattr(answer.partial_success, f"rejected_{what}", lost)
                 answer.partial_success.error_message = why
-            return _answer(answer, kind, 200)
+            return answered(answer, kind, 200)
 
         return export
 
@@ -250,13 +250,14 @@ def routes(context: Context) -> Iterable[BaseRoute]:
     ]
 
 
-def _answer(message: Any, kind: str, status: int) -> Response:
+def answered(message: Any, kind: str, status: int) -> Response:
+    """A message in the form that was spoken."""
     if kind == _PROTOBUF:
         return Response(message.SerializeToString(), status, media_type=_PROTOBUF)
     return Response(json_format.MessageToJson(message, indent=None), status, media_type=_JSON)
 
 
-def _refused(error: WeatherglassError, kind: str) -> Response:
+def refused(error: WeatherglassError, kind: str) -> Response:
     """google.rpc.Status; a sender tries again on 429 and 503 alone (OTLP 1.5 §Failures)."""
     status = status_of(error)
     headers = {"Retry-After": "5"} if status in (429, 503) else {}

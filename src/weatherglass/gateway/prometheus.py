@@ -1,6 +1,6 @@
-"""`/prometheus/…`: Prometheus' HTTP API over the metrics room. Here: remote write 1.0, and where the rest lies.
+"""`/prometheus/…`: Prometheus' HTTP API over the metrics room. Here: remote write 1.0 and 2.0, and where the rest lies.
 
-Forms and codes are Prometheus' own (web/api/v1/api.go; Remote-Write 1.0 specification), so that its clients
+Forms and codes are Prometheus' own (web/api/v1/api.go; Remote-Write 1.0 and 2.0 specifications), so that its clients
 (Grafana, promtool, Prometheus itself as a sender and a reader) need nothing new.
 """
 
@@ -14,10 +14,12 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
+from weatherglass.base.errors import Invalid, WeatherglassError
+from weatherglass.engine.protocols import Written
 from weatherglass.gateway import prometheus_query, prometheus_read, prometheus_series, prometheus_status
 from weatherglass.gateway.auth import allowed
 from weatherglass.gateway.context import Context
-from weatherglass.gateway.errors import WrongType
+from weatherglass.gateway.errors import WrongType, answer
 from weatherglass.gateway.limits import body_of
 
 PREFIX = "/prometheus/api/v1"
@@ -32,34 +34,71 @@ class RemoteWrite:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         _, tenant = allowed(request, "metrics.write")
-        check_write(request.headers)
-        written = await self._pool.run(self._metrics.write, tenant, await body_of(request), "snappy")
+        second = check_write(request.headers)
+        write = self._metrics.write2 if second else self._metrics.write
+        try:
+            written = await self._pool.run(write, tenant, await body_of(request), "snappy")
+        except WeatherglassError as error:
+            if not second:
+                raise
+            response = answer(error, scope["path"])
+            response.headers.update(_counts(Written(0)))  # 2.0: told in every answer
+            await response(scope, receive, send)
+            return
         headers = {
-            # the names of Remote-Write 2.0 §Response; a 1.0 sender passes over them
-            "X-Prometheus-Remote-Write-Samples-Written": str(written.stored),
+            **_counts(written),
             "X-Weatherglass-Duplicates": str(written.duplicates),
             "X-Weatherglass-Out-Of-Order": str(written.out_of_order),
             "X-Weatherglass-Too-Old": str(written.too_old),
         }
         if written.note:
             headers["X-Weatherglass-Note"] = written.note.encode("ascii", "replace").decode()
+        if second and (written.left_out or written.too_old):
+            # A partial write: what is left out stays out however often it is sent (2.0 §Partial Write).
+            why = [written.note] if written.note else []
+            why += [f"{written.too_old} samples are older than what is kept"] if written.too_old else []
+            partial = answer(
+                Invalid("; ".join(why), mend="the rest of the request is stored; do not send it again"),
+                scope["path"],
+            )
+            partial.headers.update(headers)
+            await partial(scope, receive, send)
+            return
         await Response(status_code=204, headers=headers)(scope, receive, send)
 
 
-def check_write(headers: Headers) -> None:
-    """What Remote-Write 1.0 asks of a request's headers. Raises WrongType (415)."""
+def _counts(written: Written) -> dict[str, str]:
+    """Remote-Write 2.0 §Required Written Response Headers; a 1.0 sender passes over them."""
+    name = "X-Prometheus-Remote-Write-{}-Written"
+    return {
+        name.format("Samples"): str(written.stored - written.histograms),
+        name.format("Histograms"): str(written.histograms),
+        name.format("Exemplars"): str(written.exemplars),
+    }
+
+
+PROTOCOLS = {"prometheus.writerequest": False, "io.prometheus.write.v2.request": True}
+"""proto= of the content type → whether it is 2.0."""
+
+
+def check_write(headers: Headers) -> bool:
+    """Whether a request is Remote-Write 2.0 (else it is 1.0), by its headers. Raises WrongType (415)."""
     kind, *parameters = (part.strip().lower() for part in headers.get("content-type", "").split(";"))
     if kind != "application/x-protobuf":
         raise WrongType(
             f"{kind or 'no type'} is not spoken here", where="Content-Type", mend="application/x-protobuf"
         )
-    if any(part.startswith("proto=") and part != "proto=prometheus.writerequest" for part in parameters):
+    asked = [part.removeprefix("proto=").strip('"') for part in parameters if part.startswith("proto=")]
+    if any(one not in PROTOCOLS for one in asked):
         raise WrongType(
-            "only Remote-Write 1.0 is spoken", where="Content-Type", mend="proto=prometheus.WriteRequest"
+            "only Remote-Write 1.0 and 2.0 are spoken",
+            where="Content-Type",
+            mend="proto=prometheus.WriteRequest or proto=io.prometheus.write.v2.Request",
         )
     encoding = headers.get("content-encoding", "snappy").strip().lower()
     if encoding != "snappy":
         raise WrongType(f"{encoding} is not spoken here", where="Content-Encoding", mend="snappy")
+    return bool(asked) and PROTOCOLS[asked[0]]
 
 
 def routes(context: Context) -> Iterable[BaseRoute]:

@@ -25,7 +25,7 @@ def decode(message: bytes) -> tuple[int, Histogram]:
     """(ms since the epoch, histogram). Raises Invalid."""
     plain: dict[int, int | bytes] = {}
     many: dict[int, list[int | bytes]] = {}
-    for number, value in _fields(message):
+    for number, value in fields(message):
         plain[number] = value
         many.setdefault(number, []).append(value)
     schema = _signed(_int(plain.get(4, 0)))
@@ -52,14 +52,14 @@ def _side(spans: list[int | bytes], deltas: list[int | bytes], counts: list[int 
     for span in spans:
         if not isinstance(span, bytes):
             raise _broken()
-        fields = dict(_fields(span))
-        length = _int(fields.get(2, 0))
-        at += _signed(_int(fields.get(1, 0)))
+        said = dict(fields(span))
+        length = _int(said.get(2, 0))
+        at += _signed(_int(said.get(1, 0)))
         if len(indices) + length > SPANS_MAX or not -(1 << 31) <= at <= (1 << 31) - 1 - length:
             raise Invalid("a native histogram has too many buckets, or some out of range")
         indices += range(at, at + length)
         at += length
-    absolute = [float(one) for one in accumulate(_signed(one) for one in _varints(deltas))]
+    absolute = [float(one) for one in accumulate(_signed(one) for one in varints(deltas))]
     values = absolute or _doubles(counts)
     if len(values) != len(indices):
         raise Invalid("the spans of a native histogram do not fit its buckets")
@@ -103,7 +103,8 @@ def _doubles(values: list[int | bytes]) -> list[float]:
     return found
 
 
-def _varints(values: list[int | bytes]) -> list[int]:
+def varints(values: list[int | bytes]) -> list[int]:
+    """Packed or one by one. Raises Invalid."""
     found = []
     for value in values:
         if isinstance(value, int):
@@ -116,7 +117,8 @@ def _varints(values: list[int | bytes]) -> list[int]:
     return found
 
 
-def _fields(message: bytes) -> Iterator[Field]:
+def fields(message: bytes) -> Iterator[Field]:
+    """A message's fields as they come. Raises Invalid."""
     at = 0
     while at < len(message):
         tag, at = _varint(message, at)

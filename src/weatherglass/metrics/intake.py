@@ -11,6 +11,7 @@ import numpy as np
 from weatherglass.base.errors import Invalid, TooLarge
 from weatherglass.engine.protocols import Samples
 from weatherglass.kernels import labels, wire
+from weatherglass.metrics.formats.taken import Family
 from weatherglass.metrics.index import canonical_key
 from weatherglass.metrics.reading import FIRST_MS, LAST_MS
 from weatherglass.metrics.types import BoolArray
@@ -70,7 +71,7 @@ def checked(batch: Any) -> Any:
     return batch
 
 
-def metadata(raw: bytes) -> Mapping[str, tuple[str, str, str]]:
+def metadata(raw: bytes) -> Mapping[str, Family]:
     """Metric family → (type, help, unit), where a WriteRequest carries metadata. Raises Invalid."""
     found = {}
     for number, message in labels.read_fields(bytes(raw)):
@@ -83,7 +84,7 @@ def metadata(raw: bytes) -> Mapping[str, tuple[str, str, str]]:
             raise Invalid("metadata that is not UTF-8") from error
         kind = fields.get(1, 0)
         known = _KINDS[kind] if isinstance(kind, int) and kind < len(_KINDS) else "unknown"
-        found[name] = (known, text, unit)
+        found[name] = Family(known, text, unit)
     return found
 
 

@@ -20,6 +20,7 @@ from weatherglass.base.errors import LimitExceeded
 from weatherglass.kernels.head import Head
 from weatherglass.kernels.labels import read_labels
 from weatherglass.metrics.blocks import Block
+from weatherglass.metrics.exemplars import Exemplars
 from weatherglass.metrics.histogram_blocks import HistogramHead, Packed
 from weatherglass.metrics.index import Index, canonical_key
 from weatherglass.metrics.kept import Kept
@@ -66,6 +67,7 @@ class Partition:
         self.head_since = 0.0  # monotonic seconds of the open head's first sample
         self.unkept = array("I")  # published series that no index segment has
         self.metadata: dict[str, tuple[str, str, str]] = {}
+        self.exemplars = Exemplars()
         self.budget = 0.0  # samples that may come at once, for samples_per_s
         self.budget_at = -1.0
         self._undurable: dict[int, bytes] = {}  # known, but not yet in the log

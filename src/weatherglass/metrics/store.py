@@ -19,7 +19,7 @@ from weatherglass.engine.log import Log
 from weatherglass.engine.protocols import Samples, Written
 from weatherglass.engine.tables import Tables
 from weatherglass.kernels import columns
-from weatherglass.metrics import intake, reading, records, retention, rollups, snapshot
+from weatherglass.metrics import intake, reading, records, remote2, retention, rollups, snapshot
 from weatherglass.metrics.cache import Cache
 from weatherglass.metrics.keeper import Keeper, Sealer
 from weatherglass.metrics.listing import Listing
@@ -27,12 +27,12 @@ from weatherglass.metrics.native import Native, NativeSamples, from_native, from
 from weatherglass.metrics.partition import Partition
 from weatherglass.metrics.retention import Policy
 from weatherglass.metrics.shelf import Shelf
+from weatherglass.metrics.told import Told
 from weatherglass.metrics.types import Matcher, QueryResult, Selection, SeriesLimits
 
 if TYPE_CHECKING:
     from weatherglass.metrics.promql import Query
 
-_METADATA_KEPT = 20_000
 _SEALER = Sealer()
 _SEGMENT_BYTES = 16 << 20  # the log gives space back by the segment
 
@@ -43,7 +43,7 @@ _COUNTED = (
 )  # fmt: skip
 
 
-class Metrics(Listing):
+class Metrics(Listing, Told):
     """A `SampleSink`. Any thread may call any method; nothing works before `start`."""
 
     def __init__(
@@ -141,25 +141,32 @@ class Metrics(Listing):
         batch = intake.from_wire(raw)
         families = intake.metadata(raw) if batch.metadata else {}
         native = from_request(raw, batch) if batch.histograms else None
-        written = self._store(tenant, batch, native)
-        if families:
-            known = self._partition(tenant).metadata
-            known.update(list(families.items())[: max(_METADATA_KEPT - len(known), 0)])
+        written = self.take(tenant, batch, native)
+        self.heard(tenant, families)
         return written
+
+    def write2(self, tenant: str, body: bytes, encoding: str = "snappy") -> Written:
+        """As `write`, of a remote write 2.0 body. What cannot be taken of it is `left_out` and told in the note."""
+        asked = remote2.request(intake.inflate(body, encoding))
+        written = self.take(tenant, asked.batch, asked.native)
+        exemplars = self.heard(tenant, asked.families, asked.exemplars)
+        return replace(written, exemplars=exemplars, left_out=asked.left_out, note="; ".join(asked.wrong))
 
     def append(self, tenant: str, batch: Samples) -> Written:
         """Stores a batch from inside the house; durable on return. Raises as `write`."""
-        return self._store(tenant, intake.from_samples(batch))
+        return self.take(tenant, intake.from_samples(batch))
 
     def append_batch(self, tenant: str, batch: Any) -> Written:
         """Stores a `wire.Batch` made inside the house, of canonical keys; durable on return. Raises as `write`."""
-        return self._store(tenant, batch)
+        return self.take(tenant, batch)
 
     def append_histograms(self, tenant: str, batch: NativeSamples) -> Written:
         """Stores native histograms from inside the house; durable on return. Raises as `write`."""
-        return self._store(tenant, intake.from_samples(Samples([], [], [])), from_native(batch))
+        return self.take(tenant, intake.from_samples(Samples([], [], [])), from_native(batch))
 
-    def _store(self, tenant: str, batch: Any, native: Native | None = None) -> Written:
+    def take(self, tenant: str, batch: Any, native: Native | None = None) -> Written:
+        """Stores columns that were decoded elsewhere, with native histograms beside them (`native.of_batch`); durable
+        on return. Raises as `write`."""
         log = self._log
         if log is None:
             raise Unavailable("the metrics store is not running", mend="try again when the server is ready")
@@ -215,7 +222,9 @@ class Metrics(Listing):
                 told = partition.append(numbers, counts, batch.times, batch.values, now)
                 also = partition.append_histograms(many, now)
         self._newest_ms = max(self._newest_ms, newest)
-        written = Written(told[0] + also[0], told[1] + also[1], told[2] + also[2], too_old)
+        written = Written(
+            told[0] + also[0], told[1] + also[1], told[2] + also[2], too_old, histograms=also[0]
+        )
         self._count(written)
         return written
 

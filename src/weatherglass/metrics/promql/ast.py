@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Literal
 
@@ -100,3 +101,15 @@ class Binary(Node):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unary(Node):
     expr: Node  # negated
+
+
+def selectors(node: Node) -> Iterator[Selector]:
+    """Every selector in a tree, left to right."""
+    if isinstance(node, Selector):
+        yield node
+        return
+    for one in fields(node):
+        value = getattr(node, one.name)
+        for child in value if isinstance(value, tuple) else (value,):
+            if isinstance(child, Node):
+                yield from selectors(child)
