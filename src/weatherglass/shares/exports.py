@@ -101,6 +101,10 @@ class Config:
         for client in export.clients:
             if any(address & int(net.netmask) == int(net.network_address) for net in client.networks):
                 return self._merged(client, export.own)
+        return self.otherwise(export)
+
+    def otherwise(self, export: Export) -> Access:
+        """What those get whom no CLIENT block names."""
         return self._merged(export.own)
 
     def _merged(self, *layers: Client) -> Access:

@@ -8,6 +8,8 @@ identity between the anonymous ids and root. What the file cannot show is `ASSUM
 from __future__ import annotations
 
 import posixpath
+from bisect import bisect_right
+from collections.abc import Iterator
 
 from weatherglass.base.errors import Invalid
 from weatherglass.shares import policy
@@ -53,10 +55,16 @@ def prove(fs: FileSystem, text: str) -> Verdict:
         Finding("refused", "", (f"the export is refused: {why}",), line) for line, why in config.refused
     ]
     found += _core(fs, config)
+    held = sorted((one.low, one.high, at) for at, share in enumerate(fs.shares) for one in share.ranges)
+
+    def holders(address: int) -> Share | None:
+        at = bisect_right(held, (address, LAST + 1, 0)) - 1
+        return fs.shares[held[at][2]] if at >= 0 and address <= held[at][1] else None
+
     cells = 0
-    for address in _addresses(fs, config):
-        share = next((one for one in fs.shares if any(r.low <= address <= r.high for r in one.ranges)), None)
-        count, wrong = _address(fs, config, address, share)
+    for address, exports in _looked_at(config, _addresses(fs, config)):
+        share = holders(address)
+        count, wrong = _address(fs, config, exports, address, share)
         cells += count
         if wrong:
             found.append(wrong)
@@ -78,15 +86,33 @@ def _addresses(fs: FileSystem, config: Config) -> list[int]:
     return sorted(one for one in ends if 0 <= one <= LAST)
 
 
+def _looked_at(config: Config, addresses: list[int]) -> Iterator[tuple[int, list[Export]]]:
+    """Each address with the exports that name it, and those that give something to whom they do not name."""
+    generous = {at for at, one in enumerate(config.exports) if config.otherwise(one).kind != "none"}
+    spans = sorted(
+        (int(net.network_address), int(net.broadcast_address), at)
+        for at, export in enumerate(config.exports)
+        for client in export.clients
+        for net in client.networks
+    )
+    begun, live = 0, list[tuple[int, int, int]]()
+    for address in addresses:
+        while begun < len(spans) and spans[begun][0] <= address:
+            live.append(spans[begun])
+            begun += 1
+        live = [span for span in live if span[1] >= address]
+        yield address, [config.exports[at] for at in sorted({span[2] for span in live} | generous)]
+
+
 def _path(fs: FileSystem, share: Share) -> str:
     return posixpath.normpath(f"{fs.mount}{share.root}")
 
 
 def _address(fs: FileSystem, config: Config, address: int, share: Share | None) -> tuple[int, Finding | None]:
     """Everything one address gets: the first thing that is not the policy's, and how many cases were looked at."""
-    cells = 0
+    cells = 1
     mine = False
-    for export in config.exports:
+    for export in exports:
         access = config.access(export, address)
         ids = sorted({*_IDS, access.uid, access.gid, *((share.uid, share.gid) if share else ())})
         cells += len(OPERATIONS) + 2 * len(ids)
