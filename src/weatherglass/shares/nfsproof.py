@@ -108,7 +108,9 @@ def _path(fs: FileSystem, share: Share) -> str:
     return posixpath.normpath(f"{fs.mount}{share.root}")
 
 
-def _address(fs: FileSystem, config: Config, address: int, share: Share | None) -> tuple[int, Finding | None]:
+def _address(
+    fs: FileSystem, config: Config, exports: list[Export], address: int, share: Share | None
+) -> tuple[int, Finding | None]:
     """Everything one address gets: the first thing that is not the policy's, and how many cases were looked at."""
     cells = 1
     mine = False
