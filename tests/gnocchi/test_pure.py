@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from weatherglass.base.errors import WeatherglassError
 from weatherglass.kernels import measures as kernel
-from weatherglass.metrics.gnocchi import influx, measures, operations, policies, statsd, times
+from weatherglass.metrics.formats import influx
+from weatherglass.metrics.gnocchi import measures, operations, policies, statsd, times
 from weatherglass.metrics.gnocchi.errors import Bad
 from weatherglass.metrics.gnocchi.evaluate import Grid, evaluate
 from weatherglass.metrics.gnocchi.filters import checked, parsed

@@ -155,7 +155,7 @@ def test_histograms_come_back_from_head_log_and_block(place):
     assert store.seal() == 1
     assert seen(store) == {"h": ({}, expected)}
     assert store.write("t", series("h", message(NOW + 1, example(50)), message(NOW + 9, example(9))), "") == (
-        Written(2, duplicates=1, out_of_order=1)
+        Written(2, duplicates=1, out_of_order=1, histograms=2)
     )
     expected |= {NOW + 1: example(50), NOW + 9: example(9)}
     for _ in range(2):

@@ -27,6 +27,7 @@ from weatherglass.gateway import (
     auth,
     deploying,
     elastic,
+    influx,
     live,
     loki,
     otlp_logs,
@@ -55,6 +56,7 @@ PROTOCOLS: list[Protocol] = [
     loki.routes,
     otlp_logs.routes,
     otlp_metrics.routes,
+    influx.routes,
 ]
 """One function a protocol: a context in, its routes out."""
 

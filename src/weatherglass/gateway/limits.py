@@ -42,6 +42,7 @@ BOUNDS = [
     Bound("/elastic", 100 << 20, 120),
     Bound("/loki/", 32 << 20, 60),
     Bound("/otlp/", 32 << 20, 30),
+    Bound("/influx/", 32 << 20, 30),
     Bound("/login", 1 << 12, 10),
 ]
 _OTHERWISE = Bound("", 1 << 20, 60)

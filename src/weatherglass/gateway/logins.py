@@ -74,6 +74,15 @@ def api_key(headers: Headers) -> tuple[str, str] | None:
     return id, key or id
 
 
+def influx_token(headers: Headers) -> tuple[str, str] | None:
+    """InfluxDB 2's `Token …`; 1's clients may put `user:password` there."""
+    scheme, _, rest = headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "token":
+        return None
+    user, _, password = rest.strip().partition(":")
+    return (user, password) if password else ("", user)
+
+
 def token_as_password(prefix: str) -> Callable[[Rooms], Login]:
     """Basic or ApiKey with one of the house's tokens as the secret, for clients that know nothing else; any user."""
 
@@ -81,7 +90,7 @@ def token_as_password(prefix: str) -> Callable[[Rooms], Login]:
         def find(headers: Headers) -> Found:
             if rooms.anyone is not None:
                 return rooms.anyone, None
-            pair = basic(headers) or api_key(headers)
+            pair = basic(headers) or api_key(headers) or influx_token(headers)
             return None if pair is None else (rooms.identity.resolve(pair[1]), None)
 
         return Login(prefix, find)
@@ -94,6 +103,7 @@ LOGINS: list[Callable[[Rooms], Login | None]] = [
     token_as_password("/elastic"),
     token_as_password("/loki"),
     token_as_password("/otlp"),
+    token_as_password("/influx"),
 ]
 """One row a protocol; a room that is not there has none."""
 

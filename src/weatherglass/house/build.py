@@ -38,6 +38,7 @@ from weatherglass.house import scraping
 from weatherglass.house.costs import Costs
 from weatherglass.house.kept import kept_for
 from weatherglass.house.secrets import Secrets
+from weatherglass.house.statsds import Statsds
 from weatherglass.house.syslogs import Syslogs
 from weatherglass.identity import ROOM as IDENTITY
 from weatherglass.identity import Identity
@@ -49,8 +50,10 @@ from weatherglass.logs.catalogue import ROOM as LOGS
 from weatherglass.logs.registered import Registered
 from weatherglass.metrics import TABLES as METRICS
 from weatherglass.metrics import Metrics, SeriesLimits
+from weatherglass.metrics.dashboards import Dashboards
 from weatherglass.metrics.gnocchi import ROOM as GNOCCHI
 from weatherglass.metrics.gnocchi import Gnocchi
+from weatherglass.metrics.openstack import OpenStack
 from weatherglass.metrics.scrape.scraper import Scraper
 from weatherglass.site import Replica, Service, Site, probe_specs
 
@@ -150,7 +153,12 @@ class House:
             else None
         )
         self.syslogs = Syslogs(self.logs, clock)
-        self.scraper = Scraper(self.metrics, clock, secret=self.secrets.existing)
+        self.statsds = Statsds(self.metrics, clock)
+        self.scraper = Scraper(self.metrics, clock, secret=self.secrets.existing, heard=self.metrics.heard)
+        self.openstack = OpenStack(
+            state / "openstack", files=files, samples=self.metrics, inventory=self.inventory, clock=clock,
+            ledger=self.ledger, tenants=self._projects, resources=self.gnocchi.resource_ids,
+        )  # fmt: skip
         self._ticker = threading.Thread(target=self._tick, name="health", daemon=True)
         self.more: dict[str, Room] = {}
         for name, plug in found.items():
@@ -181,6 +189,8 @@ class House:
                 "scrape": self.scraper,
                 "registered": Registered(self.tables),
                 "gnocchi": self.gnocchi,
+                "openstack": self.openstack,
+                "dashboards": Dashboards(self._dashboard_folders),
             },
         )
 
@@ -197,6 +207,7 @@ class House:
         for room in self.more.values():
             room.start()
         self.scraper.start()
+        self.openstack.start()
         self._ticker.start()
         if self.deadman:
             self.deadman.start()
@@ -210,7 +221,9 @@ class House:
         if self._ticker.ident:
             self._ticker.join(1.0)
         self.syslogs.stop()
+        self.statsds.stop()
         self.scraper.stop()
+        self.openstack.stop()
         for plugged in self.more.values():
             plugged.stop()
         self.health.stop()
@@ -221,6 +234,12 @@ class House:
         self.work.close()
         self.ledger.close()
         self.tables.close()
+
+    def _dashboard_folders(self) -> list[Path]:
+        """Beside the declaration, and in the state."""
+        site = self.deploy.site_path
+        beside = [(site if site.is_dir() else site.parent) / "dashboards"] if site else []
+        return [*beside, self.options.state / "dashboards"]
 
     def _tick(self) -> None:
         """Health looks at its evidence. One bad look is told and does not blind the house."""
@@ -246,6 +265,11 @@ class House:
             return SeriesLimits()
         return SeriesLimits(series=declared.limits.series, samples_per_s=int(declared.limits.samples_per_s))
 
+    def _projects(self) -> Mapping[str, str]:
+        """The tenants that are a project of OpenStack, by its id."""
+        tenants = self._site.tenants.values() if self._site else ()
+        return {one.project: one.name for one in tenants if one.project}
+
     def _log_limit(self, tenant: str) -> int:
         declared = self._site.tenants.get(tenant) if self._site else None
         return declared.limits.log_bytes_per_day if declared else 0
@@ -269,6 +293,7 @@ class House:
             # `check` refuses such a site; one that an older version took goes on with the jobs it had.
             _LOG.warning("the site's scrape jobs are not taken up: %s", error)
         self.syslogs.on_site(site)
+        self.statsds.on_site(site)
         for room in self.more.values():
             room.on_site(site, generation)
 

@@ -1,6 +1,6 @@
 """statsd over UDP, as gnocchi-statsd takes it: one resource, metrics named `name|type`, flushed at an interval.
 
-The reading of datagrams and the tally between two flushes are pure; `Statsd` is the edge with the socket. Unlike
+The tally between two flushes is pure; `Statsd` is the edge with the socket. Unlike
 gnocchi-statsd it keeps every timing of an interval, not the last alone, and knows gauges that are changed by `+`
 and `-`. Sets are no measures and are counted as unknown.
 """
@@ -8,66 +8,33 @@ and `-`. Sets are no measures and are counted as unknown.
 from __future__ import annotations
 
 import logging
-import math
-import re
 import socket
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from weatherglass.base.errors import WeatherglassError
 from weatherglass.base.time import MS_NS, Clock
+from weatherglass.metrics.formats import statsd as formats
+from weatherglass.metrics.formats.statsd import Reading
 
 log = logging.getLogger(__name__)
 
-_LINE = re.compile(
-    r"(?P<name>[^:|@\n]{1,255}):(?P<sign>[+-]?)(?P<value>[0-9.][0-9.eE+-]{0,40})\|(?P<kind>c|g|ms)(?:\|@(?P<rate>[0-9.]{1,20}))?"
-)
 _DATAGRAM = 65_535
 _MOST = 100_000  # names between two flushes; more are dropped, and counted
 Points = dict[str, list[tuple[int, float]]]
 """metric's name → (ms, value)."""
 
 
-class Reading(NamedTuple):
-    """One line of a datagram. `relative` gauges are changed by `value`; `rate` is the share that was sent."""
-
-    name: str
-    kind: str  # c, g, ms
-    value: float
-    relative: bool = False
-    rate: float = 1.0
-
-
 def parse(datagram: bytes) -> tuple[list[Reading], int]:
-    """(what a datagram says, how many lines could not be read)."""
-    found, wrong = [], 0
-    for line in datagram.decode("utf-8", "replace").split("\n"):
-        if not line.strip():
-            continue
-        reading = _reading(line.strip())
-        if reading is None:
-            wrong += 1
-        else:
-            found.append(reading)
-    return found, wrong
-
-
-def _reading(line: str) -> Reading | None:
-    form = _LINE.fullmatch(line)
-    if form is None:
-        return None
-    try:
-        value, rate = float(form["value"]), float(form["rate"] or 1.0)
-    except ValueError:
-        return None
-    if not math.isfinite(value) or not 0 < rate <= 1 or (form["rate"] and form["kind"] != "c"):
-        return None
-    signed = -value if form["sign"] == "-" else value
-    return Reading(
-        form["name"].replace("/", "_"), form["kind"], signed, form["kind"] == "g" and bool(form["sign"]), rate
-    )
+    """(what of a datagram is a measure, how many lines or values are not)."""
+    said, wrong = formats.parse(datagram)
+    found = [
+        one._replace(name=one.name.replace("/", "_"))
+        for one in said
+        if one.kind in ("c", "g", "ms") and not one.tags and (one.rate == 1 or one.kind == "c")
+    ]
+    return found, wrong + len(said) - len(found)
 
 
 @dataclass(slots=True)

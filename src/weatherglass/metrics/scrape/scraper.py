@@ -70,7 +70,7 @@ class _Looked:
     busy: bool = False
 
 
-Heard = Callable[[str, dict[str, Family], list[Exemplar]], None]
+Heard = Callable[[str, dict[str, Family], list[Exemplar]], object]
 """(tenant, families, exemplars) of a scrape, for the store's metadata."""
 
 

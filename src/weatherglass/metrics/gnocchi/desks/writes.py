@@ -12,7 +12,8 @@ from weatherglass.engine.protocols import Written
 from weatherglass.kernels.labels import read_labels
 from weatherglass.kernels.wire import Batch
 from weatherglass.metrics import intake
-from weatherglass.metrics.gnocchi import influx, registry
+from weatherglass.metrics.formats import influx
+from weatherglass.metrics.gnocchi import registry
 from weatherglass.metrics.gnocchi.attributes import ResourceType
 from weatherglass.metrics.gnocchi.desks.ground import Ground
 from weatherglass.metrics.gnocchi.desks.measures import Measures
