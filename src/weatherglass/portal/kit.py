@@ -221,8 +221,11 @@ class Visit:
     # --- answers ---
 
     def render(self, template: str, *, status: int = 200, **values: Any) -> Response:
-        """The page, in the shell. `live` names the ids that are renewed when something changes."""
+        """The page, in the shell. `live` names the ids that are renewed when something changes, or at a `pace` (s);
+        `renewed` is their address where it is not the page's own."""
         values.setdefault("live", ())
+        values.setdefault("pace", 0)
+        values.setdefault("renewed", "")
         values.setdefault("current", "")
         text = self.desk.templates.get_template(template).render(
             visit=self,

@@ -21,6 +21,8 @@ COALESCE_S = 0.7
 KEEPALIVE_S = 10.0
 GLANCE_S = 0.25
 """How often a quiet stream looks whether the house stops; well within the server's grace."""
+OFTEN_S = 5
+"""The shortest pace at which a page of charts may renew itself."""
 STREAMS_AT_MOST = 200
 
 
@@ -79,8 +81,16 @@ class Hub:
                     loop.call_soon_threadsafe(flag.set)
 
 
+def paced(text: str) -> int:
+    """The pace that a page asks for, s; 0 for none."""
+    return (
+        max(OFTEN_S, int(text)) if text.isdecimal() and text.isascii() and 0 < int(text[:9]) <= 86_400 else 0
+    )
+
+
 def routes(desk: Desk) -> APIRouter:
-    """`GET /live`: server-sent events named `changed`, and a comment each 10 s."""
+    """`GET /live`: server-sent events named `changed`, with `?every=30` also `paced` at that pace (s), and a comment
+    each 10 s."""
     router, hub = desk.routed(), Hub(desk.rooms.bus)
 
     @router.get("/live")
@@ -89,16 +99,20 @@ def routes(desk: Desk) -> APIRouter:
         if hub.full:
             return Response("too many streams", 503, headers={"retry-after": "30"})
         flag = hub.join()
+        every = paced(request.query_params.get("every", ""))
 
         async def stream() -> AsyncIterator[str]:
             try:
                 yield "retry: 3000\nevent: hello\ndata: live\n\n"
-                quiet = 0.0
+                quiet, since = 0.0, time.monotonic()
                 while not (desk.rooms.stopping.is_set() or await request.is_disconnected()):
                     try:
                         await asyncio.wait_for(flag.wait(), GLANCE_S)
                     except TimeoutError:
                         quiet += GLANCE_S
+                        if every and time.monotonic() - since >= every:
+                            since = time.monotonic()
+                            yield "event: paced\ndata: now\n\n"
                         if quiet >= KEEPALIVE_S:
                             quiet = 0.0
                             yield ": still here\n\n"

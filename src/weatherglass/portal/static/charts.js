@@ -23,7 +23,7 @@
     if (!spec.data[0].length) return;
     const many = spec.labels.length > 1, ink = resolve("dim"), line = resolve("line"), limit = resolve("dying"), mark = resolve("mark");
     const colours = spec.labels.map((_, i) => many ? resolve(PALETTE[i % PALETTE.length]) : resolve(spec.state));
-    const height = tall ? 300 : 116;
+    const height = tall ? 300 : Math.max(116, place.clientHeight);
     const options = {
       width: Math.max(120, place.clientWidth), height, legend: { show: false }, padding: [8, 20, 0, 0], tzDate: (ts) => uPlot.tzDate(new Date(ts * 1e3), "UTC"),
       cursor: { sync: { key: sync.key, setSeries: false }, points: { size: 6 }, y: false, drag: { x: tall, y: false, setScale: false } },

@@ -1,0 +1,1 @@
+"""What `weatherglass dashboards` can do, a module each."""
