@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import tempfile
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -39,6 +40,19 @@ CALM = (
 )
 
 
+class StillClock:
+    """A day that stands still, in which seconds pass all the same: what waits for them goes on."""
+
+    def __init__(self, of: Clock) -> None:
+        self._of = of
+
+    def now_ns(self) -> int:
+        return self._of.now_ns()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
 class MadeLogs(Logs):
     """A store that lies in a folder of its own, which goes with it."""
 
@@ -46,7 +60,7 @@ class MadeLogs(Logs):
         self.folder = tempfile.TemporaryDirectory(prefix="made-logs-")
         tables = Tables(Path(self.folder.name) / "tables.db")
         tables.migrate(ROOM)
-        super().__init__(Path(self.folder.name) / "logs", tables=tables, clock=clock)
+        super().__init__(Path(self.folder.name) / "logs", tables=tables, clock=StillClock(clock))
         if filled:
             now_ns = clock.now_ns()
             self.write_raw("site", lines(now_ns))

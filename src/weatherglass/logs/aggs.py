@@ -16,11 +16,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field as made
 from typing import Any
 
+from weatherglass.base.errors import Invalid
 from weatherglass.logs.filter import Filter, Scalar
 
 Sort = tuple[tuple[str, bool], ...]
@@ -209,3 +211,21 @@ class Summary:
     max: float | None
     sum: float
     sum_of_squares: float
+
+
+def of_text(text: str) -> Agg:
+    """`avg:took`, `p95:took`, `cardinality:request_id` as people write one. Raises Invalid."""
+    kind, colon, name = text.partition(":")
+    percent = re.fullmatch(r"p(\d{1,2}(?:\.\d+)?)", kind)
+    if colon and name:
+        if kind in ("min", "max", "sum", "avg", "value_count"):
+            return Metric(kind, name)
+        if percent:
+            return Percentiles(name, (float(percent[1]),))
+        if kind in ("cardinality", "stats"):
+            return Cardinality(name) if kind == "cardinality" else Stats(name)
+    raise Invalid(
+        f"{text[:80]!r} cannot be counted",
+        where="stat",
+        mend="min, max, sum, avg, value_count, stats, cardinality or p95, a colon, a field",
+    )

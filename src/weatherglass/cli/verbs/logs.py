@@ -1,4 +1,4 @@
-"""Search the events of all services and hosts.
+"""Search the events of all services and hosts by words; `search` takes the query language.
 
 Example: weatherglass logs refused --entity service/keystone --level ERROR --since 1h --follow
 """
@@ -6,22 +6,24 @@ Example: weatherglass logs refused --entity service/keystone --level ERROR --sin
 from __future__ import annotations
 
 import time
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from weatherglass.base.time import SECOND_NS
-from weatherglass.cli import exits, logs, show
+from weatherglass.cli import complete, exits, logs, show
 from weatherglass.cli.client import Client
+from weatherglass.cli.events import tell
 from weatherglass.cli.nouns import noun
 
 PANEL = "Look"
-_LEVELS = {"ERROR": "red", "CRITICAL": "bold red", "WARNING": "yellow", "DEBUG": "bright_black"}
 
 
 def run(
     words: Annotated[list[str] | None, typer.Argument(help="Words that an event must hold.")] = None,
-    entity: Annotated[str, typer.Option(help="service/keystone, host/ctl-1 …")] = "",
+    entity: Annotated[
+        str, typer.Option(help="service/keystone, host/ctl-1 …", autocompletion=complete.entities)
+    ] = "",
     level: Annotated[str, typer.Option(help="ERROR; WARNING+ for it and above.")] = "",
     since: Annotated[str, typer.Option(metavar="SPAN", help="How far back.")] = "15m",
     limit: Annotated[int, typer.Option(min=1, max=1000, help="At most this many.")] = 100,
@@ -43,7 +45,7 @@ def run(
             show.as_json(page)
         else:
             for one in fresh:
-                _tell(one, json)
+                tell(one, json)
         if not follow:
             if not page["events"] and not json:
                 show.say(f"No events in the last {since}; --since 1d looks further back.")
@@ -56,18 +58,6 @@ def run(
             start = str(newest / SECOND_NS - 5)
             seen = {one for one in seen if one[0] > newest - 10 * SECOND_NS}
         time.sleep(1)
-
-
-def _tell(event: dict[str, Any], json: bool) -> None:
-    if json:
-        import json as text
-
-        typer.echo(text.dumps(event, ensure_ascii=False))
-        return
-    labels = dict(event["labels"])
-    source = labels.get("replica") or labels.get("service") or labels.get("host", "")
-    line = f"{show.clock(event['time_ns'])}  {event['level'] or '-':8} {source}  {event['message']}"
-    show.say(line, _LEVELS.get(event["level"], ""))
 
 
 app = noun(logs, __doc__, otherwise=run)
