@@ -11,9 +11,11 @@ PYTEST_ARGS ?=
 # What building needs, what the example runs on, what the tests drive or compare with.
 APT_BUILD := python3-venv python3-dev gcc libc6-dev
 APT_RUN := podman runc conmon netavark aardvark-dns mmdebstrap e2fsprogs util-linux iproute2 procps
+# Where npm is there already, Debian's would quarrel with it.
+NODE := $(shell command -v npm >/dev/null || echo nodejs npm)
 APT_TEST := chromium fonts-dejavu-core prometheus mariadb-server keystone busybox-static faketime e2fsprogs iproute2 git \
   victoria-metrics prometheus-alertmanager prometheus-openstack-exporter prometheus-libvirt-exporter \
-  ceph-grafana-dashboards dnsmasq-base knot rsyslog rsyslog-elasticsearch nodejs npm openssl redis-server redis-tools \
+  ceph-grafana-dashboards dnsmasq-base knot rsyslog rsyslog-elasticsearch openssl $(NODE) redis-server redis-tools \
   nova-api nova-conductor nova-scheduler nova-compute glance-api neutron-server placement-api \
   nfs-ganesha nfs-ganesha-vfs libnfs13 libnfs-utils libnfs-dev nftables \
   slurm-wlm fastp megahit prodigal hmmer infernal samtools bwa openvswitch-switch ovn-central ovn-host ethtool iputils-ping
