@@ -18,7 +18,7 @@ SITE_TENANT = "site"
 KINDS = frozenset(
     (
         "site", "zone", "host", "service", "replica", "container", "hypervisor", "server", "volume", "pool", "device",
-        "network", "port", "share", "export", "tenant", "app", "run", "step",
+        "network", "router", "port", "share", "export", "tenant", "app", "run", "step",
     )
 )  # fmt: skip
 

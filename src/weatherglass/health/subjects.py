@@ -97,6 +97,8 @@ def subjects(site: Site, graph: Graph) -> dict[EntityId, Subject]:
     """Who is judged by what, in the order in which they are judged: what is hung on comes first."""
     found: dict[EntityId, Subject] = {}
     for one in graph.entities.values():
+        if "cloud" in one.labels and "site" not in one.labels:
+            continue  # of a cloud that is only watched: how it is, its own services say
         label = f'entity="{one.id}"'
         if one.kind == "replica":
             service = site.services.get(one.labels.get("service", ""))

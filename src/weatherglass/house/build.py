@@ -17,7 +17,7 @@ from typing import Any
 
 from weatherglass.agent.probes import probe
 from weatherglass.base.errors import Invalid, Unavailable
-from weatherglass.base.ids import EntityId, entity
+from weatherglass.base.ids import SITE_TENANT, EntityId, entity
 from weatherglass.base.time import Clock, SystemClock
 from weatherglass.deploy import store as deploy_store
 from weatherglass.deploy.apply import Deploy
@@ -37,9 +37,8 @@ from weatherglass.health import DeadMan, Health
 from weatherglass.house import scraping
 from weatherglass.house.costs import Costs
 from weatherglass.house.kept import kept_for
+from weatherglass.house.listeners import Listeners
 from weatherglass.house.secrets import Secrets
-from weatherglass.house.statsds import Statsds
-from weatherglass.house.syslogs import Syslogs
 from weatherglass.identity import ROOM as IDENTITY
 from weatherglass.identity import Identity
 from weatherglass.inventory import METADATA as INVENTORY
@@ -48,6 +47,8 @@ from weatherglass.inventory import Inventory
 from weatherglass.logs import Logs
 from weatherglass.logs.catalogue import ROOM as LOGS
 from weatherglass.logs.registered import Registered
+from weatherglass.logs.syslog import Syslog
+from weatherglass.logs.syslog import read_address as syslog_at
 from weatherglass.metrics import TABLES as METRICS
 from weatherglass.metrics import Metrics, SeriesLimits
 from weatherglass.metrics.dashboards import Dashboards
@@ -55,6 +56,8 @@ from weatherglass.metrics.gnocchi import ROOM as GNOCCHI
 from weatherglass.metrics.gnocchi import Gnocchi
 from weatherglass.metrics.openstack import OpenStack
 from weatherglass.metrics.scrape.scraper import Scraper
+from weatherglass.metrics.scrape.statsd import Statsd
+from weatherglass.metrics.scrape.statsd import read_address as statsd_at
 from weatherglass.site import Replica, Service, Site, probe_specs
 
 _LOG = logging.getLogger(__name__)
@@ -152,8 +155,14 @@ class House:
             if options.deadman
             else None
         )
-        self.syslogs = Syslogs(self.logs, clock)
-        self.statsds = Statsds(self.metrics, clock)
+        self.listeners = (
+            Listeners(
+                "syslog", lambda at: Syslog(SITE_TENANT, [syslog_at(one) for one in at], self.logs, clock)
+            ),
+            Listeners(
+                "statsd", lambda at: Statsd(SITE_TENANT, [statsd_at(one) for one in at], self.metrics, clock)
+            ),
+        )
         self.scraper = Scraper(self.metrics, clock, secret=self.secrets.existing, heard=self.metrics.heard)
         self.openstack = OpenStack(
             state / "openstack", files=files, samples=self.metrics, inventory=self.inventory, clock=clock,
@@ -220,8 +229,8 @@ class House:
             self.deadman.stop()
         if self._ticker.ident:
             self._ticker.join(1.0)
-        self.syslogs.stop()
-        self.statsds.stop()
+        for listener in self.listeners:
+            listener.stop()
         self.scraper.stop()
         self.openstack.stop()
         for plugged in self.more.values():
@@ -292,8 +301,8 @@ class House:
         except Invalid as error:
             # `check` refuses such a site; one that an older version took goes on with the jobs it had.
             _LOG.warning("the site's scrape jobs are not taken up: %s", error)
-        self.syslogs.on_site(site)
-        self.statsds.on_site(site)
+        for listener in self.listeners:
+            listener.on_site(site)
         for room in self.more.values():
             room.on_site(site, generation)
 

@@ -38,6 +38,7 @@ PERMISSIONS: dict[str, Role] = {
     "token.create": Role.ADMIN,
     "token.revoke": Role.ADMIN,
     "login.ticket": Role.VIEWER,
+    "cloud.adopt": Role.ADMIN,
     "fault.inject": Role.ADMIN,
     "backup": Role.ADMIN,
     # of an agent's own

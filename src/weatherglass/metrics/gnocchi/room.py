@@ -22,7 +22,7 @@ from weatherglass.metrics.gnocchi.desks.types import Types
 from weatherglass.metrics.gnocchi.desks.writes import Writes
 from weatherglass.metrics.gnocchi.model import METRIC_LABEL
 from weatherglass.metrics.gnocchi.rules import Caller
-from weatherglass.metrics.gnocchi.tables import METRICS
+from weatherglass.metrics.gnocchi.tables import METRICS, RESOURCES
 from weatherglass.metrics.types import Matcher
 
 log = logging.getLogger(__name__)
@@ -93,6 +93,12 @@ class Gnocchi:
         """Raises Unavailable where the tables cannot be read."""
         with self._ground.tables.read() as connection:
             connection.execute(sa.select(METRICS.c.id).limit(1)).first()
+
+    def resource_ids(self) -> list[tuple[str, str]]:
+        """(id, type) of every resource that has not ended, for those who know the same things by other names."""
+        with self._ground.tables.read() as connection:
+            query = sa.select(RESOURCES.c.id, RESOURCES.c.type).where(RESOURCES.c.ended_at.is_(None))
+            return [(row.id, row.type) for row in connection.execute(query)]
 
     # --- the janitor -------------------------------------------------------------------------------------
 
