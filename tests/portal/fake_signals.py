@@ -15,6 +15,8 @@ import numpy as np
 
 from weatherglass.base.errors import Invalid
 from weatherglass.base.time import SECOND_NS, parse_iso
+from weatherglass.metrics.births import Count
+from weatherglass.metrics.cardinality import Cardinality
 from weatherglass.metrics.promql import parse
 from weatherglass.metrics.types import QueryResult
 from weatherglass.site.graph import Graph
@@ -48,6 +50,19 @@ class FakeMetrics:
         for entity in web.entities.values():
             names[entity.kind].append(entity.name)
         self.universe = {kind: found[:300] for kind, found in names.items()}
+
+    def cardinality(self, tenant: str, top: int = 10) -> Cardinality:
+        if not self.filled:
+            return Cardinality()
+        return Cardinality(
+            series=81_204, pairs=1_932, limit=100_000, new=12_400, new_s=3300.0,
+            by_metric=[Count("http_requests_total", 41_000), Count("up", 42)],
+            by_label=[Count("request_id", 40_960), Count("host", 31)],
+            by_pair=[Count('__name__=http_requests_total', 41_000), Count('path=/v3/"x"', 9)],
+            new_by_metric=[Count("http_requests_total", 12_400)],
+            new_by_label=[Count("request_id", 12_400)],
+            blame="12400 of 81204 series are new: the label request_id has 12400 values among them.",
+        )  # fmt: skip
 
     def _series(self, metric: str, matchers: Mapping[str, str]) -> list[dict[str, str]]:
         kind = (

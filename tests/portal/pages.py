@@ -16,7 +16,7 @@ from portal.serving import application
 EVERYWHERE = (
     "/", "/map", "/map?view=table&state=ill", "/i/", "/explore", "/explore?q=weatherglass_probe_seconds",
     "/explore?q=sum(", "/events", "/events?level=ERROR&words=lost", "/deploy", "/deploy/plan", "/ledger",
-    "/settings", "/search", "/search?q=key", "/search?q=nothing-is-called-this",
+    "/settings", "/search", "/search?q=key", "/search?q=nothing-is-called-this", "/cardinality",
     "/events?q=level:ERROR+AND+lost", "/events?q=(", "/events?follow=1&columns=host,request_id",
     "/templates", "/templates?kind=new", "/templates?kind=new&since=24h", "/templates?kind=bursting&range=6h",
     "/templates?kind=rare&q=level:ERROR", "/templates?against=before", "/templates?q=(", "/request",

@@ -37,7 +37,7 @@ PAGES = {
     "templates-compared": "/templates?against=before", "templates-bursting": "/templates?kind=bursting",
     "request": f"/request/{REQUEST}", "trace": f"/request/{TRACE}", "request-ask": "/request",
     "plan": "/deploy/plan", "run": "/deploy/runs/62", "ledger": "/ledger", "settings": "/settings", "search": "/search?q=key",
-    "tenant": "/?lens=genomics",
+    "tenant": "/?lens=genomics", "cardinality": "/cardinality",
 }  # fmt: skip
 
 

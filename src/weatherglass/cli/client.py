@@ -67,11 +67,16 @@ def find(state: Path | None) -> tuple[str, str]:
 class Client:
     """One server. Every call raises what the server said, as our own error."""
 
-    def __init__(self, state: Path | None = None) -> None:
+    def __init__(self, state: Path | None = None, tenant: str = "") -> None:
+        """`tenant` is whose partition is asked about, of those that the token may see; else the server chooses."""
         self.url, self._token = find(state)
         self._http = httpx.Client(
             base_url=self.url,
-            headers={"Authorization": f"Bearer {self._token}", "User-Agent": "weatherglass-cli"},
+            headers={
+                "Authorization": f"Bearer {self._token}",
+                "User-Agent": "weatherglass-cli",
+                **({"X-Weatherglass-Tenant": tenant} if tenant else {}),
+            },
             timeout=httpx.Timeout(180, connect=5),
         )
 

@@ -25,6 +25,7 @@ from weatherglass.base.errors import Invalid, NotFound, Problem, WeatherglassErr
 from weatherglass.gateway import (
     agent,
     auth,
+    cardinality,
     deploying,
     elastic,
     influx,
@@ -57,6 +58,7 @@ PROTOCOLS: list[Protocol] = [
     otlp_logs.routes,
     otlp_metrics.routes,
     influx.routes,
+    cardinality.routes,
 ]
 """One function a protocol: a context in, its routes out."""
 

@@ -6,8 +6,7 @@ What no room here keeps is answered with empty lists of the right form: Grafana 
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -70,8 +69,15 @@ def routes(context: Context, prefix: str) -> Iterable[BaseRoute]:
             "GOMAXPROCS": os.cpu_count() or 1, "GOMEMLIMIT": 0, "GOGC": "", "GODEBUG": "", "storageRetention": "",
         }  # fmt: skip
 
-    def tsdb(tenant: str) -> dict[str, Any]:
-        return head_of(rooms.metrics, tenant)
+    async def tsdb(request: Request) -> Response:
+        _, tenant = allowed(request, "metrics.read")
+        most = ask.limit(await ask.asked_of(request)) or _TOP
+
+        def tell() -> dict[str, Any]:
+            own = rooms.metrics.stats().get("tenants", {}).get(tenant, {})
+            return head_of(rooms.metrics.cardinality(tenant, min(most, 10_000)), own)
+
+        return form.response(request, form.success(await pool.run(tell)))
 
     async def delete_series(request: Request) -> Response:
         _, tenant = allowed(request, "metrics.delete")
@@ -105,7 +111,7 @@ def routes(context: Context, prefix: str) -> Iterable[BaseRoute]:
         told("config", lambda tenant: {"yaml": ""}),
         told("flags", lambda tenant: flags(experimental=rooms.promql_experimental)),
         told("walreplay", lambda tenant: {"min": 0, "max": 0, "current": 0, "state": "done"}),
-        told("tsdb", tsdb),
+        Route(f"{prefix}/status/tsdb", tsdb, methods=["GET"]),
         Route(f"{prefix}/admin/tsdb/delete_series", delete_series, methods=writes),
         Route(f"{prefix}/admin/tsdb/clean_tombstones", clean_tombstones, methods=writes),
         Route(f"{prefix}/admin/tsdb/snapshot", snapshot, methods=writes),
@@ -125,32 +131,19 @@ def flags(*, experimental: bool) -> dict[str, str]:
     }
 
 
-def head_of(metrics: Any, tenant: str) -> dict[str, Any]:
-    """What series there are, counted: the names and pairs that have most of them."""
-    series = metrics.series(tenant, [], -(1 << 53), 1 << 53)
-    names: Counter[str] = Counter()
-    pairs: Counter[str] = Counter()
-    values: dict[str, set[str]] = {}
-    for one in series:
-        names[one.get("__name__", "")] += 1
-        for key, value in one.items():
-            pairs[f"{key}={value}"] += 1
-            values.setdefault(key, set()).add(value)
-    stats = metrics.stats()
-    own = stats.get("tenants", {}).get(tenant, {})
+def head_of(found: Any, own: Mapping[str, Any]) -> dict[str, Any]:
+    """A tenant's `Cardinality`, and what the store counts of it, in Prometheus' form."""
 
-    def top(counted: Counter[str]) -> list[dict[str, Any]]:
-        return [{"name": name, "value": n} for name, n in counted.most_common(_TOP)]
+    def top(counted: Any) -> list[dict[str, Any]]:
+        return [{"name": name, "value": n} for name, n in counted]
 
     return {
         "headStats": {
-            "numSeries": len(series), "numLabelPairs": len(pairs), "chunkCount": int(own.get("blocks", 0)),
+            "numSeries": found.series, "numLabelPairs": found.pairs, "chunkCount": int(own.get("blocks", 0)),
             "minTime": int(own.get("first_ms", 0)), "maxTime": int(own.get("last_ms", 0)),
         },
-        "seriesCountByMetricName": top(names),
-        "labelValueCountByLabelName": top(Counter({key: len(found) for key, found in values.items()})),
-        "memoryInBytesByLabelName": top(
-            Counter({key: sum(map(len, found)) for key, found in values.items()})
-        ),
-        "seriesCountByLabelValuePair": top(pairs),
+        "seriesCountByMetricName": top(found.by_metric),
+        "labelValueCountByLabelName": top(found.by_label),
+        "memoryInBytesByLabelName": top(found.by_label_bytes),
+        "seriesCountByLabelValuePair": top(found.by_pair),
     }  # fmt: skip

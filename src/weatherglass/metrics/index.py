@@ -119,6 +119,20 @@ class Index:
             return []
         return sorted(self._sets.text(pair).decode() for pair in self._found_under(found).tolist())
 
+    def pairs_of(self, name: str) -> tuple[Int64Array, Int64Array]:
+        """(ids of the pairs under a name that any series has, how many series have each)."""
+        found = self._sets.name(name.encode())
+        every = self._found_under(found) if found >= 0 else _NONE
+        return every, self._sets.sizes(every).astype(np.int64)
+
+    def text(self, pair: int) -> str:
+        """The value of a pair."""
+        return self._sets.text(pair).decode()
+
+    def size(self, pair: int) -> int:
+        """The bytes of its value."""
+        return len(self._sets.text(pair))
+
     def arranged(self, numbers: Int64Array) -> Int64Array:
         """These numbers, one metric's together: what lies side by side in a block is read and packed together."""
         name = self._sets.name(b"__name__")

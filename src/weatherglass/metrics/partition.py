@@ -19,6 +19,7 @@ import numpy as np
 from weatherglass.base.errors import LimitExceeded
 from weatherglass.kernels.head import Head
 from weatherglass.kernels.labels import read_labels
+from weatherglass.metrics.births import Births, worst
 from weatherglass.metrics.blocks import Block
 from weatherglass.metrics.exemplars import Exemplars
 from weatherglass.metrics.histogram_blocks import HistogramHead, Packed
@@ -68,6 +69,7 @@ class Partition:
         self.unkept = array("I")  # published series that no index segment has
         self.metadata: dict[str, tuple[str, str, str]] = {}
         self.exemplars = Exemplars()
+        self.births = Births()
         self.budget = 0.0  # samples that may come at once, for samples_per_s
         self.budget_at = -1.0
         self._undurable: dict[int, bytes] = {}  # known, but not yet in the log
@@ -110,8 +112,10 @@ class Partition:
             if pure and spelling != key:
                 spellings.append((spelling, key))
         if limits.series and self.index.series + len(fresh) > limits.series:
+            told = worst([tuple(read_labels(key)[0]) for key in fresh])
             raise LimitExceeded(
-                f"{self.index.series} series, and {len(fresh)} new ones; tenant {self.tenant} may have {limits.series}",
+                f"{self.index.series} series, and {len(fresh)} new ones; tenant {self.tenant} may have {limits.series}"
+                + (f": {told}" if told else ""),
                 where=f"tenant/{self.tenant}",
                 mend="raise limits.series in the site, or send fewer label values",
             )
@@ -123,11 +127,12 @@ class Partition:
             if self.index.table.get(spelling) < 0:
                 self.index.alias(spelling, self.index.table.get(key))
 
-    def published(self, labels: dict[int, bytes]) -> None:
+    def published(self, labels: dict[int, bytes], monotonic: float) -> None:
         """These label sets are durable now: they may be found."""
         new = [number for number in labels if self._undurable.pop(number, None) is not None]
         self.index.publish(new)
         self.unkept.extend(new)
+        self.births.note(new, monotonic)
 
     def replay_labels(self, body: bytes, *, kept: bool) -> None:
         """Label sets as the log or (`kept`) a segment has them; those already known are passed over."""

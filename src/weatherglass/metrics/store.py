@@ -21,6 +21,7 @@ from weatherglass.engine.tables import Tables
 from weatherglass.kernels import columns
 from weatherglass.metrics import intake, reading, records, remote2, retention, rollups, snapshot
 from weatherglass.metrics.cache import Cache
+from weatherglass.metrics.cardinality import Counting
 from weatherglass.metrics.keeper import Keeper, Sealer
 from weatherglass.metrics.listing import Listing
 from weatherglass.metrics.native import Native, NativeSamples, from_native, from_request
@@ -43,7 +44,7 @@ _COUNTED = (
 )  # fmt: skip
 
 
-class Metrics(Listing, Told):
+class Metrics(Listing, Told, Counting):
     """A `SampleSink`. Any thread may call any method; nothing works before `start`."""
 
     def __init__(
@@ -216,9 +217,9 @@ class Metrics(Listing, Told):
                 entries.append(records.wrap(records.HISTOGRAMS, tenant, body))
             log.append(entries)
             with partition.lock:
-                if labels:
-                    partition.published(labels)
                 now = self._clock.monotonic()
+                if labels:
+                    partition.published(labels, now)
                 told = partition.append(numbers, counts, batch.times, batch.values, now)
                 also = partition.append_histograms(many, now)
         self._newest_ms = max(self._newest_ms, newest)
