@@ -156,7 +156,8 @@ def test_a_port_that_is_taken_is_told() -> None:
 def test_a_site_says_where_syslog_is_taken() -> None:
     from types import SimpleNamespace
 
-    from weatherglass.house.syslogs import Syslogs
+    from weatherglass.house.listeners import Listeners
+    from weatherglass.logs.syslog import read_address
 
     class Taken:
         """A fake sink."""
@@ -171,7 +172,9 @@ def test_a_site_says_where_syslog_is_taken() -> None:
         one.bind(("127.0.0.1", 0))
         port = one.getsockname()[1]
     sink = Taken()
-    syslogs = Syslogs(sink, SystemClock())
+    syslogs = Listeners(
+        "syslog", lambda at: Syslog("site", [read_address(one) for one in at], sink, SystemClock())
+    )
     try:
         syslogs.on_site(SimpleNamespace(sections={"syslog": (f"tcp:{port}",)}))
         with socket.create_connection(("127.0.0.1", port)) as one:

@@ -7,7 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from weatherglass.base.errors import Invalid, NotFound
+from weatherglass.base.errors import NotFound
+from weatherglass.house.texts import text_of
 from weatherglass.network import read
 from weatherglass.network.model import Switches
 from weatherglass.network.model import read as read_flows
@@ -17,15 +18,7 @@ from weatherglass.network.topology import Port, Topology
 
 
 def _topology(path: Path) -> Topology:
-    try:
-        text = path.read_text()
-    except OSError as error:
-        raise Invalid(
-            f"it cannot be read: {error.strerror}", where=str(path), mend="name a file that is there"
-        ) from None
-    except UnicodeDecodeError:
-        raise Invalid("it is not UTF-8", where=str(path), mend="save it as UTF-8 text") from None
-    return read.read(text, path.name)
+    return read.read(text_of(path), path.name)
 
 
 def flows(path: Path, node: str) -> list[Flow]:

@@ -9,22 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from weatherglass.base.errors import Invalid
+from weatherglass.house.texts import text_of
 from weatherglass.pipelines import pricelist, runs
 from weatherglass.pipelines.answers import Answer, Interval, answer
 from weatherglass.pipelines.fit import Fit, fit
 from weatherglass.pipelines.laws import LAWS
 from weatherglass.pipelines.price import Choice, offer
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text()
-    except OSError as error:
-        raise Invalid(
-            f"it cannot be read: {error.strerror}", where=str(path), mend="name a file that is there"
-        ) from None
-    except UnicodeDecodeError:
-        raise Invalid("it is not text", where=str(path), mend="save it as UTF-8") from None
 
 
 def _plain(interval: Interval) -> dict[str, float | None]:
@@ -39,7 +29,7 @@ def fitted(path: Path, predict: Sequence[float], size: float | None, most: int =
             raise Invalid(f"{n:g} instances cannot be predicted", where="--predict", mend="1 or more")
     if size is not None and not (math.isfinite(size) and size > 0):
         raise Invalid(f"{size:g} is no size", where="--size", mend="more than 0")
-    measured = runs.read_csv(_text(path), str(path))
+    measured = runs.read_csv(text_of(path), str(path))
     found = fit(measured)
     told = answer(found, predict, measured.relative(size), most)
     return {**_laws(found), **_answers(told)}
@@ -86,8 +76,8 @@ def priced(
     most: int = 0,
 ) -> dict[str, Any]:
     """What to choose for the runs in a CSV at the prices of a table. Raises Invalid."""
-    table = pricelist.read(_text(prices), str(prices))
-    measured = runs.read_flavours(_text(path), str(path))
+    table = pricelist.read(text_of(prices), str(prices))
+    measured = runs.read_flavours(text_of(path), str(path))
     fits = {flavour: fit(one) for flavour, one in measured.items()}
     strangers = sorted(set(fits) - {"", *table.flavours})
     if strangers:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,10 @@ import uvloop
 from fastapi import FastAPI
 
 from weatherglass.base.errors import Invalid, WeatherglassError
+
+TURN_S = 0.0005
+"""How long a thread may keep the interpreter while another waits: a small write goes through four such waits, and
+with Python's 5 ms each a large query beside it would make it late."""
 
 GRACE_S = 1
 """How long open requests may still take once asked to stop; streams watch `stopping` and end by themselves."""
@@ -85,6 +90,7 @@ def serve(app: FastAPI, bound: socket.socket, stopping: threading.Event, serving
         app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=GRACE_S
     )
     server = _Server(config, stopping, serving)
+    sys.setswitchinterval(TURN_S)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(server.serve(sockets=[bound]))
     if server.failed:

@@ -6,23 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from weatherglass.base.errors import Invalid, NotFound
+from weatherglass.house.texts import text_of
 from weatherglass.shares import declared, ganesha, nfsproof, proof
 from weatherglass.shares.lustre import compile as lustre
 from weatherglass.shares.lustre.lnetconf import files
 from weatherglass.shares.policy import FileSystem
 from weatherglass.site import parse_part
-
-
-def text_of(path: Path) -> str:
-    """A file's text. Raises Invalid."""
-    try:
-        return path.read_text()
-    except OSError as error:
-        raise Invalid(
-            f"it cannot be read: {error.strerror}", where=str(path), mend="name a file that is there"
-        ) from None
-    except UnicodeDecodeError:
-        raise Invalid("it is not text", where=str(path), mend="save it as UTF-8") from None
 
 
 def policies(path: Path, backend: str = "", only: str = "") -> list[FileSystem]:
