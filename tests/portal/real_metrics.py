@@ -10,6 +10,7 @@ from weatherglass.engine.files import RealFiles
 from weatherglass.engine.protocols import Samples
 from weatherglass.engine.tables import Tables
 from weatherglass.metrics import TABLES, Metrics
+from weatherglass.metrics.gnocchi import ROOM as GNOCCHI
 
 HOSTS = ("ctl-1", "ctl-2", "ctl-3")
 NOW_MS = NOW // MS_NS
@@ -18,7 +19,7 @@ NOW_MS = NOW // MS_NS
 def opened(folder: Path, tenant: str = "site") -> tuple[Metrics, Tables]:
     """A started store with its hour of samples; the caller stops and closes them."""
     tables = Tables(folder / "tables.db")
-    tables.migrate({"metrics": TABLES})
+    tables.migrate({"metrics": TABLES, **GNOCCHI})
     clock = ManualClock(NOW)
     metrics = Metrics(folder / "metrics", files=RealFiles(), tables=tables, clock=clock)
     metrics.start()
