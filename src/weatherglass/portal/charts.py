@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -41,6 +42,12 @@ class Chart:
     @property
     def empty(self) -> bool:
         return not any(value is not None for line in self.lines for value in line.values)
+
+    @property
+    def entity(self) -> str:
+        """Whose lines tell what is drawn: the entity that the query itself names, "" where it names none."""
+        named = dict(re.findall(r'\b(replica|service|host)="([^"\\]+)"', self.query))
+        return next((f"{kind}/{named[kind]}" for kind in ("replica", "service", "host") if kind in named), "")
 
     def payload(self) -> str:
         """What `charts.js` draws, as JSON."""

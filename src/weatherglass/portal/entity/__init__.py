@@ -11,6 +11,7 @@ from weatherglass.base.errors import Conflict, Invalid, NotFound, WeatherglassEr
 from weatherglass.base.ids import KINDS, kind_of, name_of
 from weatherglass.base.time import SECOND_NS
 from weatherglass.portal import signals
+from weatherglass.portal.events.detail import headline
 from weatherglass.portal.evidence import evidence_chart, states_over
 from weatherglass.portal.kit import Desk, Page, Visit, parse_span
 from weatherglass.portal.layers import Layout, arrange
@@ -82,6 +83,7 @@ def routes(desk: Desk) -> APIRouter:
                 if visit.concerns(i) and (id == str(i.cause) or id in map(str, i.affected))
             ][:8],
             events=events(visit, id, start, end) if operator else [],
+            headline=headline,
             takes=takes_down(visit, id),
             may_act=visit.may("deploy.restart"),
             replicas=replicas(visit, id),
@@ -131,8 +133,8 @@ def takes_down(visit: Visit, id: str) -> list[tuple[str, int]]:
     return sorted(visit.web.blast(id).items(), key=lambda pair: -pair[1])
 
 
-def events(visit: Visit, id: str, start_ns: int, end_ns: int) -> list[Any]:
-    """Its newest lines; none where logs cannot be asked or the kind writes none."""
+def events(visit: Visit, id: str, start_ns: int, end_ns: int) -> list[tuple[Any, str]]:
+    """Its newest lines with their cursors; none where logs cannot be asked or the kind writes none."""
     if kind_of(id) not in ("host", "service", "replica"):
         return []
     try:
@@ -141,7 +143,7 @@ def events(visit: Visit, id: str, start_ns: int, end_ns: int) -> list[Any]:
         )
     except WeatherglassError:
         return []
-    return list(page.events)
+    return list(zip(page.events, page.cursors, strict=True))
 
 
 def around(visit: Visit, id: str) -> tuple[Layout, dict[str, str]] | None:

@@ -8,13 +8,14 @@ from typing import Any
 
 from weatherglass.base.errors import NotFound
 from weatherglass.base.ids import KINDS
+from weatherglass.base.time import SECOND_NS
 from weatherglass.logs.fields import LABELS
 from weatherglass.logs.frame import STAR
 from weatherglass.portal.events.question import clause
 from weatherglass.portal.kit import Visit
 
 IDS = ("request_id", "global_request_id", "trace_id")
-SECOND_NS = 10**9
+BEFORE_NS = 60 * SECOND_NS
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class Detail:
     labels: list[tuple[str, str, str]]
     fields: list[tuple[str, str, str]]
     requests: list[tuple[str, str]]
+    incidents: list[Any]
     around: Sequence[tuple[Any, str]]
 
 
@@ -53,8 +55,21 @@ def detail(visit: Visit, cursor: str, around: int) -> Detail:
         [(key, value, f"{key}/{value}" if key in KINDS else "") for key, value in event.labels if value],
         [(key, value, clause(key, value)) for key, value in event.fields.items() if value and key != "level"],
         [(name, event.fields[name]) for name in IDS if event.fields.get(name)],
+        incidents_at(visit, event),
         near,
     )
+
+
+def incidents_at(visit: Visit, event: Any) -> list[Any]:
+    """The incidents during which it was written, by something that they touched."""
+    own = {f"{key}/{value}" for key, value in event.labels}
+    return [
+        one
+        for one in visit.rooms.inventory.incidents(limit=100)
+        if visit.concerns(one)
+        and one.opened_ns - BEFORE_NS <= event.time_ns <= (one.closed_ns or visit.now_ns)
+        and own & set(map(str, one.affected))
+    ]
 
 
 def headline(event: Any) -> str:

@@ -16,8 +16,9 @@ from weatherglass.base.units import parse_duration
 from weatherglass.logs.query import make_filter
 from weatherglass.portal.events.detail import of_template, pieces
 from weatherglass.portal.events.question import narrowed
-from weatherglass.portal.kit import Desk, Page, Visit, parse_span
+from weatherglass.portal.kit import Desk, Page, Visit, parse_instant, parse_span
 from weatherglass.portal.patterns.course import BUCKETS, bursting, shifted
+from weatherglass.portal.words import clock
 
 DAY_NS = 86_400 * SECOND_NS
 ROWS = 200
@@ -91,7 +92,10 @@ def routes(desk: Desk) -> APIRouter:
 
 
 def newness(visit: Visit, asked: str) -> tuple[int, str]:
-    """Since when a template counts as new, and in words: the last deploy, or a day."""
+    """Since when a template counts as new, and in words: the last deploy, a day, an instant."""
+    if asked and asked not in ("24h", "deploy"):
+        at = parse_instant(asked)
+        return at, clock(at, visit.now_ns)
     latest = max(visit.rooms.deploy.generations(), key=lambda one: int(one.number), default=None)
     if asked != "24h" and latest is not None and visit.lens.operator:
         return int(latest.at_ns), f"generation {latest.number}"

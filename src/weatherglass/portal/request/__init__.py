@@ -10,6 +10,7 @@ from starlette.responses import Response
 from weatherglass.logs.parts import Part, by_service, failed_first, parts_of
 from weatherglass.portal.events.detail import headline
 from weatherglass.portal.kit import Desk, Page
+from weatherglass.portal.request import examples
 
 WIDTH = 1000
 LINES = 500
@@ -36,6 +37,8 @@ def routes(desk: Desk) -> APIRouter:
         if id:
             return visit.redirect(f"/request/{id[:200]}")
         return visit.render("request/ask.html", current="Events")
+
+    examples.add(router, desk)
 
     @router.get("/request/{id:path}")
     def one(request: Request, id: str) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from fastapi import APIRouter, Request
@@ -9,11 +10,15 @@ from starlette.responses import HTMLResponse, Response
 
 from weatherglass.base.errors import WeatherglassError
 from weatherglass.base.ids import kind_of, name_of
+from weatherglass.base.time import SECOND_NS
+from weatherglass.portal.events.detail import of_template
 from weatherglass.portal.evidence import tenant_incident_sentence
 from weatherglass.portal.kit import Desk, Page, Visit
 from weatherglass.portal.words import plain
 
 QUICK = 9
+DAY_NS = 86_400 * SECOND_NS
+_REQUEST = re.compile(r"req-[0-9a-f-]{4,40}|[0-9a-f]{32}")
 WHOLE = 120
 KIND_ORDER = ("service", "tenant", "host", "volume", "replica")
 
@@ -58,6 +63,8 @@ def hits(visit: Visit, text: str, most: int) -> list[Hit]:
         for page in visit.desk.pages
         if page.icon and wanted in page.name.lower() and (visit.lens.operator or not page.operator_only)
     ]
+    if _REQUEST.fullmatch(wanted):
+        found.append(Hit(visit.href(f"/request/{wanted}"), wanted, "request"))
     entities = [id for id in visit.web.entities if wanted in id.lower()]
     entities.sort(key=lambda id: (not name_of(id).startswith(wanted), _rank(kind_of(id)), len(id), id))
     found += [
@@ -78,7 +85,23 @@ def hits(visit: Visit, text: str, most: int) -> list[Hit]:
         found += [
             Hit(visit.href("/explore", q=n), n, "metric") for n in sorted(names) if wanted in n.lower()
         ][:40]
+    if most > QUICK and len(wanted) >= 3:
+        found += [
+            Hit(visit.href("/events", q=of_template(t), range="24h"), t, "template")
+            for t in templates(visit, wanted)
+        ]
     return found[:most]
+
+
+def templates(visit: Visit, text: str) -> list[str]:
+    """Templates of the last day that hold the text."""
+    try:
+        known = visit.rooms.logs.trends(
+            visit.lens.partition, start_ns=visit.now_ns - DAY_NS, end_ns=visit.now_ns + 1, buckets=1
+        )
+    except WeatherglassError:
+        return []
+    return list(dict.fromkeys(one.text for one in known if text in one.text.lower()))[:20]
 
 
 def _rank(kind: str) -> int:
