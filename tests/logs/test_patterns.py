@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import re
+from zlib import crc32
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from weatherglass.base.time import SECOND_NS
 from weatherglass.engine.protocols import RawEvent
+from weatherglass.kernels.wordsets import Words
 from weatherglass.logs import filter as f
 from weatherglass.logs import shapes
 from weatherglass.logs.frame import Columns, Frame
 from weatherglass.logs.matching import prepare
 from weatherglass.logs.patterns import sure, ways
 from weatherglass.logs.taking import Taker, Write
-from weatherglass.logs.words import FEW, MANY, distinct_words, make_filter, may_have
+from weatherglass.logs.words import FEW, MANY, distinct_words, make_filter, may_have, take_words
 
 T0 = 1_800_000_000 * SECOND_NS
 PIECES = ["a", "b", "aa", " ", "-", " b ", "a b", "_", ""]
@@ -68,18 +70,41 @@ def test_what_a_template_tells() -> None:
     assert ways("a<*>b", ("axb",), (True,)) == ((0,), False)
 
 
+def filter_of(words: set[str], form: tuple[int, int]) -> bytes:
+    import pyarrow as pa
+
+    found = Words()
+    take_words(found, pa.array(sorted(words), pa.string()))
+    return make_filter(found, form)
+
+
+@given(st.lists(st.text("abfgAF03_ -\n\u00e9\u0130\u2028", max_size=20), max_size=20))
+@example(["0a1b 12ab abcd 1234 0a1g x_y"])
+def test_words_are_the_same_wherever_they_are_cut(texts: list[str]) -> None:
+    """The kernel's words are those of `distinct_words`, also in a slice of an array."""
+    import pyarrow as pa
+
+    found, told = Words(), Words()
+    take_words(found, pa.array(["other", *texts], pa.string()).slice(1))
+    words = {word for text in texts for word in distinct_words(text)}
+    for word in words:
+        told.add(crc32(word.encode()))
+    assert len(found) == len(words)
+    assert found.bloom(4096, 5) == told.bloom(4096, 5)
+
+
 @given(st.sets(st.text("abcdefgh0123_", min_size=3, max_size=12), max_size=200))
 def test_a_filter_forgets_no_word(words: set[str]) -> None:
     for form in (FEW, MANY):
-        made = make_filter(words, form)
+        made = filter_of(words, form)
         assert all(may_have(made, sorted(words)))
 
 
 def test_a_filter_rarely_takes_one_word_for_another() -> None:
     words = {f"word{number:05}" for number in range(5000)}
     others = [f"other{number:05}" for number in range(5000)]
-    assert sum(may_have(make_filter(words, FEW), others)) < 200
-    assert sum(may_have(make_filter(words, MANY), others)) < 40
+    assert sum(may_have(filter_of(words, FEW), others)) < 200
+    assert sum(may_have(filter_of(words, MANY), others)) < 40
     assert distinct_words("Größe 3af1 0a1b-xyz x") == {"grösse", "xyz"}
 
 

@@ -508,6 +508,7 @@ WRITER = textwrap.dedent(
     """
     import sys, threading, time
     import pyarrow.compute, pyarrow.parquet
+    pyarrow.array([1])  # looks for pandas, which takes longer than this writer lives
     from weatherglass.engine.protocols import RawEvent
     from weatherglass.engine.tables import Tables
     from weatherglass.logs import Logs, Settings

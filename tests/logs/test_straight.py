@@ -47,7 +47,7 @@ class Nothing(Straight):
     """Leaves everything to the grammar."""
 
     def read(self, texts):  # type: ignore[no-untyped-def]
-        left, rows, messages, columns = super().read([])
+        _, rows, messages, columns = super().read([])
         return list(range(len(texts))), rows, messages, columns
 
 

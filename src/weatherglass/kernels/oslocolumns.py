@@ -512,7 +512,9 @@ def columns(texts: list, levels: frozenset, meet_day: object, place_of: object, 
                 out[8, k] = -1
                 out[9, k] = -1
                 asked.append((k, PyUnicode_DecodeUTF8(at, end - at, b"strict")))
-        numbers[0, k] = day_ns + clock * 1000000000 + ((p[20] - 48) * 100 + (p[21] - 48) * 10 + p[22] - 48) * 1000000
+        numbers[0, k] = (
+            day_ns + clock * 1000000000 + ((p[20] - 48) * 100 + (p[21] - 48) * 10 + p[22] - 48) * 1000000
+        )
         numbers[1, k] = pid
         out[0, k] = level
         out[1, k] = logger

@@ -18,8 +18,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from weatherglass.base.errors import Corrupt
+from weatherglass.kernels.wordsets import Words
+from weatherglass.logs.fitting import fixed
 from weatherglass.logs.frame import STAR, Columns, Frame, one_array
-from weatherglass.logs.words import FEW, MANY, distinct_words, make_filter, wordy
+from weatherglass.logs.words import FEW, MANY, make_filter, take_words, wordy
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -126,50 +128,40 @@ def _stored(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column
 
 
-def words_in(group: Mapping[str, pa.Array]) -> tuple[set[str], set[str]]:
+def words_in(group: Mapping[str, pa.Array]) -> tuple[Words, Words]:
     """(words of variables, tracebacks and kept lines; words of fields) of a row group."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    text: set[str] = set()
-    fields: set[str] = set()
+    text, fields = Words(), Words()
     if "variables" in group:
-        text |= _variable_words(group["template"], group["variables"])
+        _take_variables(text, group["template"], group["variables"])
     for name, array in group.items():
         kind = array.type
-        if name in ("raw", "tail"):
-            values = (
-                array.dictionary.take(array.indices.unique().drop_null())
-                if pa.types.is_dictionary(kind)
-                else array.drop_null()
-            )
-            text |= distinct_words("\n".join(values.to_pylist()))
-        elif name in _NO_WORDS:
+        if name not in ("raw", "tail") and name in _NO_WORDS:
             continue
-        elif pa.types.is_dictionary(kind):
-            fields |= distinct_words(
-                "\n".join(array.dictionary.take(array.indices.unique().drop_null()).to_pylist())
-            )
-        elif pa.types.is_string(kind):
-            fields |= distinct_words("\n".join(array.unique().drop_null().to_pylist()))
+        if pa.types.is_dictionary(kind):
+            array = array.dictionary.take(array.indices.unique())
+        if pa.types.is_string(array.type):
+            take_words(text if name in ("raw", "tail") else fields, array.drop_null())
         elif pa.types.is_boolean(kind):
-            fields |= {"true", "false"}
+            take_words(fields, pa.array(["true", "false"]))
         elif pa.types.is_integer(kind):
-            fields |= distinct_words("\n".join(map(str, array.unique().drop_null().to_pylist())))
+            take_words(fields, array.unique().drop_null().cast(pa.string()))
         elif pa.types.is_map(kind):
-            fields |= distinct_words("\n".join(pc.unique(array.items).drop_null().to_pylist()))
+            take_words(fields, pc.unique(array.items).drop_null())
     return text, fields
 
 
-def _variable_words(templates: pa.Array, variables: pa.Array) -> set[str]:
+def _take_variables(words: Words, templates: pa.Array, variables: pa.Array) -> None:
     """The words in which variables have a part: their own, and those that the fixed text beside them makes longer."""
     import numpy as np
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     offsets = variables.offsets.to_numpy()
     values = variables.values
-    own = values.slice(int(offsets[0]), int(offsets[-1] - offsets[0]))
-    words = distinct_words("\n".join(own.unique().to_pylist()))
+    take_words(words, values.slice(int(offsets[0]), int(offsets[-1] - offsets[0])))
     codes = templates.indices.to_numpy()
     names = templates.dictionary.to_pylist()
     for code in np.unique(codes).tolist():
@@ -181,21 +173,16 @@ def _variable_words(templates: pa.Array, variables: pa.Array) -> set[str]:
         if not glued and not joint:
             continue
         begins = offsets[np.flatnonzero(codes == code)]
-        slots = range(len(pieces) - 1) if joint else glued
-        lists = [values.take(pa.array(begins + slot)).to_pylist() for slot in slots]
         if joint:
-            texts = {
-                "".join(p + v for p, v in zip(pieces, (*row, ""), strict=True))
-                for row in zip(*lists, strict=True)
-            }
-        else:
-            texts = {
-                f"{_end(pieces[slot])}{value}{_start(pieces[slot + 1])}"
-                for slot, one in zip(slots, lists, strict=True)
-                for value in set(one)
-            }
-        words |= distinct_words("\n".join(texts))
-    return words
+            texts: list[object] = [fixed(pieces[0])]
+            for slot, piece in enumerate(pieces[1:]):
+                texts += (values.take(pa.array(begins + slot)), fixed(piece))
+            take_words(words, pc.binary_join_element_wise(*texts, fixed("")))
+            continue
+        for slot in glued:
+            around = fixed(_end(pieces[slot])), fixed(_start(pieces[slot + 1]))
+            own = values.take(pa.array(begins + slot))
+            take_words(words, pc.binary_join_element_wise(around[0], own, around[1], fixed("")))
 
 
 def _end(piece: str) -> str:

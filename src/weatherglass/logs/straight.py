@@ -92,7 +92,8 @@ class Straight:
 
 
 def _day_ns(text: str) -> int:
-    at = day_s(text)
+    # `fromisoformat` also knows weeks.
+    at = day_s(text) if text.replace("-", "0").isdigit() else -1
     return at * SECOND_NS if 0 < at < _LAST_DAY_S else -1
 
 

@@ -13,8 +13,11 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 from zlib import crc32
 
+from weatherglass.kernels.wordsets import Words
+
 if TYPE_CHECKING:
     import numpy as np
+    import pyarrow as pa
 
 FEW, MANY = (8, 5), (12, 8)
 """(bits a word, probes)"""
@@ -61,15 +64,24 @@ def _places(words: Iterable[str], bits: int, probes: int) -> np.ndarray:
     return np.asarray((first[:, None] + steps * step[:, None]) % np.uint64(bits), np.int64)
 
 
-def make_filter(words: set[str], form: tuple[int, int] = FEW) -> bytes:
-    """The filter of these words; its first byte says how many probes."""
+def take_words(words: Words, values: pa.Array) -> None:
+    """Take in what `distinct_words` says of every text of an Arrow array of them, which has no nulls."""
     import numpy as np
 
+    if not len(values):
+        return
+    _, offsets, data = values.buffers()
+    bounds = np.frombuffer(offsets, np.int32)[values.offset : values.offset + len(values) + 1]
+    held = np.frombuffer(data, np.uint8) if data is not None else np.array([], np.uint8)
+    for number in words.scan(held, bounds):
+        for word in distinct_words(values[number].as_py()):
+            words.add(crc32(word.encode("utf-8", "surrogatepass")))
+
+
+def make_filter(words: Words, form: tuple[int, int] = FEW) -> bytes:
+    """The filter of these words; its first byte says how many probes."""
     bits = max(64, -(-len(words) * form[0] // 64) * 64)
-    table = np.zeros(bits, bool)
-    if words:
-        table[_places(words, bits, form[1]).ravel()] = True
-    return bytes([form[1]]) + np.packbits(table).tobytes()
+    return bytes([form[1]]) + words.bloom(bits, form[1])
 
 
 def may_have(made: bytes, words: Sequence[str]) -> list[bool]:
