@@ -42,7 +42,12 @@ class Record(NamedTuple):
 def pack(tenant: str, at_ns: int, events: Sequence[Given]) -> tuple[Record, bytes]:
     """A write as a record, and its bytes."""
     numbers: dict[Labels, int] = {}
-    labelled = array("I", [numbers.setdefault(event.labels, len(numbers)) for event in events])
+    # Found by identity, numbered by what they are: equal writes have equal bytes.
+    places = {
+        key: numbers.setdefault(labels, len(numbers))
+        for key, labels in {id(event.labels): event.labels for event in events}.items()
+    }
+    labelled = array("I", [places[id(event.labels)] for event in events])
     seen = array("q", [event.seen_ns for event in events])
     texts = [event.text for event in events]
     lengths = array("I", map(len, texts))

@@ -285,9 +285,9 @@ def _shown(columns: Mapping[str, Any]) -> dict[str, pa.DictionaryArray]:
 def _put_labels(columns: dict[str, Any], labels: Sequence[Any]) -> None:
     import pyarrow as pa
 
-    numbers: dict[Any, int] = {}
-    codes = pa.array([numbers.setdefault(one, len(numbers)) for one in labels], pa.int32())
-    given = [dict(one) for one in numbers]
+    numbers: dict[int, int] = {}
+    codes = pa.array([numbers.setdefault(id(one), len(numbers)) for one in labels], pa.int32())
+    given = [dict(one) for one in {id(one): one for one in labels}.values()]
     others = [
         json.dumps(rest, sort_keys=True)
         if (rest := {k: v for k, v in one.items() if k not in LABELS})
