@@ -2,6 +2,7 @@
 # What is missing is installed: Debian packages when root, a venv, PyPI packages pinned in constraints.txt.
 
 SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
 PY := .venv/bin/python
 SITE ?= examples/first-light/site.yaml
 STATE ?= .state/first-light
@@ -19,7 +20,7 @@ APT_TEST := chromium fonts-dejavu-core prometheus mariadb-server keystone busybo
   nova-api nova-conductor nova-scheduler nova-compute glance-api neutron-server placement-api \
   nfs-ganesha nfs-ganesha-vfs libnfs13 libnfs-utils libnfs-dev nftables \
   slurm-wlm fastp megahit prodigal hmmer infernal samtools bwa openvswitch-switch ovn-central ovn-host ethtool iputils-ping
-PEERS := openstack logs science
+PEERS := openstack logs elastalert science
 ELASTICDUMP := 6.125.1
 
 .PHONY: help setup run test test-all lint format bench peers clean

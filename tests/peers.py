@@ -17,7 +17,7 @@ DATA = ROOT.parent / "shared" / "data"
 
 
 def venv(name: str) -> Path:
-    """The `bin` folder of the peers' environment `name` (openstack, logs, science). Skips where it is not made."""
+    """The `bin` folder of the peers' environment `name` (openstack, logs, elastalert, science). Skips where it is not made."""
     found = PEERS / name / "bin"
     if not (found / "python").exists():
         pytest.skip(f"the peers' environment {name} is not made: `make peers`")
