@@ -106,13 +106,13 @@ def routes(desk: Desk) -> APIRouter:
                 yield "retry: 3000\nevent: hello\ndata: live\n\n"
                 quiet, since = 0.0, time.monotonic()
                 while not (desk.rooms.stopping.is_set() or await request.is_disconnected()):
+                    if every and time.monotonic() - since >= every:
+                        since = time.monotonic()
+                        yield "event: paced\ndata: now\n\n"
                     try:
                         await asyncio.wait_for(flag.wait(), GLANCE_S)
                     except TimeoutError:
                         quiet += GLANCE_S
-                        if every and time.monotonic() - since >= every:
-                            since = time.monotonic()
-                            yield "event: paced\ndata: now\n\n"
                         if quiet >= KEEPALIVE_S:
                             quiet = 0.0
                             yield ": still here\n\n"

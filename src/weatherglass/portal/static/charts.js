@@ -11,6 +11,7 @@
   const short = (v) => Math.abs(v) >= 1e9 ? `${+(v / 1e9).toPrecision(3)} G` : Math.abs(v) >= 1e6 ? `${+(v / 1e6).toPrecision(3)} M` : Math.abs(v) >= 1e4 ? `${+(v / 1e3).toPrecision(3)} k` : `${+v.toPrecision(3)}`;
   const written = (v, unit) => {
     if (v == null) return "–";
+    if (!v) return `0${unit === "share" || unit === "ratio" ? " %" : unit ? ` ${unit}` : ""}`;
     if (unit === "s") return v < 0.001 ? `${+(v * 1e6).toPrecision(3)} µs` : v < 1 ? `${+(v * 1e3).toPrecision(3)} ms` : `${+v.toPrecision(3)} s`;
     if (unit === "share" || unit === "ratio") return `${+(v * 100).toPrecision(3)} %`;
     if (unit === "B") return `${short(v)}B`;
