@@ -54,6 +54,7 @@ class Asked:
     promql_experimental: bool = False
     syslog: tuple[str, ...] = ()  # `udp:5514`, `tcp:…`, `tls:…`: listened on for the tenant `site`
     site: Path | None = None  # a declaration: its `metrics:` says what is kept of which series
+    scrape: Path | None = None  # a file with `scrape_configs`
 
 
 @dataclass(slots=True)
@@ -75,12 +76,15 @@ class Ground:
     clock: Clock
     bus: LocalBus
     ledger: FileLedger
+    secrets: Secrets
 
 
 def _metrics(ground: Ground) -> Part:
+    from weatherglass.house import scraping
     from weatherglass.house.kept import kept_for
     from weatherglass.metrics import Metrics
     from weatherglass.metrics.gnocchi import BARE, Gnocchi, Settings
+    from weatherglass.metrics.scrape.scraper import Scraper
 
     asked = ground.asked
     site = load(asked.site) if asked.site else None
@@ -98,7 +102,10 @@ def _metrics(ground: Ground) -> Part:
         keystone=os.environ.get("OS_AUTH_URL", ""),
     )
     gnocchi = Gnocchi(tables=ground.tables, store=room, clock=ground.clock, settings=settings)
-    return Part({"metrics": room}, {"gnocchi": gnocchi}, (room, gnocchi))
+    scraper = Scraper(room, ground.clock, secret=ground.secrets.existing, heard=room.heard)
+    if asked.scrape:
+        scraper.configure(scraping.of_file(asked.scrape))
+    return Part({"metrics": room}, {"gnocchi": gnocchi, "scrape": scraper}, (room, gnocchi, scraper))
 
 
 def _logs(ground: Ground) -> Part:
@@ -156,7 +163,7 @@ class Alone:
         self.ledger = FileLedger(state / "ledger", files=files, bus=bus)
         secrets = Secrets(state / "secrets", files)
         self.identity = Identity(self.tables, self.clock, self.ledger, lambda: {})
-        ground = Ground(asked, files, self.tables, self.clock, bus, self.ledger)
+        ground = Ground(asked, files, self.tables, self.clock, bus, self.ledger, secrets)
         self.parts = [BUILDERS[name](ground) for name in sorted(asked.parts)]
         self._started = False
         rooms: dict[str, Any] = {
@@ -211,6 +218,7 @@ def alone(
     promql_experimental: bool = False,
     syslog: tuple[str, ...] = (),
     site: Path | None = None,
+    scrape: Path | None = None,
 ) -> None:
     """Serve `parts` on 127.0.0.1 until a signal; says `READY http://127.0.0.1:PORT` once requests are answered.
 
@@ -221,7 +229,9 @@ def alone(
     hold = Hold(state)
     try:
         bound = listen(f"127.0.0.1:{port}")
-        house = Alone(Asked(parts, state, no_auth, bare, gnocchi_auth, promql_experimental, syslog, site))
+        house = Alone(
+            Asked(parts, state, no_auth, bare, gnocchi_auth, promql_experimental, syslog, site, scrape)
+        )
         if not no_auth:
             tokens.admin(house.identity, state)
         app = create_app(house.rooms)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 from weatherglass.base.errors import Invalid, Problem
 from weatherglass.metrics.scrape.discovery.groups import Labels
@@ -72,4 +75,36 @@ def jobs(site: Site, now: Callable[[], Site | None]) -> list[Job]:
                 discoveries=((OWN_JOB, SiteDiscovery(current)),),
             )
         )
+    return found
+
+
+def of_file(path: Path) -> list[Job]:
+    """The jobs of a file with `scrape_configs`, as Prometheus has it; `global` gives their intervals.
+
+    Raises Invalid with all problems.
+    """
+    try:
+        given = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise Invalid(f"it cannot be read: {' '.join(str(error).split())}", where=str(path)) from None
+    configs = given.get("scrape_configs") if isinstance(given, dict) else None
+    if not isinstance(configs, list) or not all(isinstance(one, dict) for one in configs):
+        raise Invalid(
+            "there are no scrape_configs in it", where=str(path), mend="scrape_configs: [{job_name: …}]"
+        )
+    shared = {
+        name: value
+        for name, value in (given.get("global") or {}).items()
+        if name in ("scrape_interval", "scrape_timeout")
+    }
+    problems: list[Problem] = []
+    found: list[Job] = []
+    for number, one in enumerate(configs):
+        try:
+            found.append(configured({**shared, **one}, f"{path}: scrape_configs[{number}]"))
+        except Invalid as error:
+            problems += error.problems
+    if problems:
+        first = problems[0]
+        raise Invalid(first.message, where=first.where, mend=first.mend, problems=problems)
     return found

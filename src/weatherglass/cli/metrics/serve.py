@@ -38,6 +38,15 @@ def run(
         Path | None,
         typer.Option(metavar="FILE", help="A declaration whose `metrics:` says what is kept, and rolled up."),
     ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="What is scraped: `scrape_configs`, as Prometheus has them.",
+        ),
+    ] = None,
 ) -> int:
     from weatherglass.house.alone import alone
 
@@ -50,5 +59,6 @@ def run(
         gnocchi_auth="" if gnocchi_auth is GnocchiAuth.NONE else gnocchi_auth.value,
         promql_experimental=promql_experimental,
         site=site,
+        scrape=config,
     )
     return exits.OK

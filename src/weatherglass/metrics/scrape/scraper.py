@@ -11,7 +11,7 @@ import heapq
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,7 +23,7 @@ from weatherglass.base.time import MS_NS, Clock
 from weatherglass.engine.protocols import SampleSink
 from weatherglass.metrics.formats import exposition
 from weatherglass.metrics.formats.taken import Exemplar, Family, Taken
-from weatherglass.metrics.scrape import turn
+from weatherglass.metrics.scrape import told, turn
 from weatherglass.metrics.scrape.discovery.groups import Discovery, Group, merged
 from weatherglass.metrics.scrape.job import Job, Target, target
 
@@ -93,6 +93,7 @@ class Scraper:
         self._running: dict[Any, _Running] = {}
         self._looked: list[_Looked] = []
         self._dropped: dict[str, list[str]] = {}
+        self._left: dict[str, list[dict[str, str]]] = {}  # what relabelling dropped, as it was found
         self._numbers = 0
         self._stopping = False
         self._thread = threading.Thread(target=self._keep_time, name="scrape", daemon=True)
@@ -137,7 +138,7 @@ class Scraper:
         """Every target and how its last scrape went, by job and address."""
         with self._lock:
             found = [one.told for one in self._running.values()]
-        return sorted(found, key=lambda told: (told.target.job.name, told.target.url))
+        return sorted(found, key=lambda one: (one.target.job.name, one.target.url))
 
     def discoveries(self) -> list[tuple[str, str, int, dict[str, str]]]:
         """(job, discovery, targets found, sources that could not be asked and why)."""
@@ -156,6 +157,18 @@ class Scraper:
         """Job → what discovery found and cannot be scraped, and why."""
         with self._lock:
             return {job: list(why) for job, why in self._dropped.items()}
+
+    def prometheus(self, path: str, tenant: str, asked: Mapping[str, str]) -> Any:
+        """What Prometheus' API tells of targets under `path`, of one tenant; None for what is not told here."""
+        if path == "scrape_pools":
+            return {"scrapePools": sorted({one.job.name for one in self._looked if one.job.tenant == tenant})}
+        if path != "targets":
+            return None
+        with self._lock:
+            own = {one.job.name for one in self._looked if one.job.tenant == tenant}
+            left = {name: list(many) for name, many in self._left.items() if name in own}
+        found = [one for one in self.targets() if one.target.job.tenant == tenant]
+        return told.targets(found, left, asked.get("state", "any"), asked.get("scrapePool", ""))
 
     # --- time --------------------------------------------------------------------------------------------
 
@@ -211,7 +224,7 @@ class Scraper:
     def _settle(self) -> None:
         """Targets that are new begin, those that are gone end. The lock is held."""
         wanted: dict[Any, Target] = {}
-        self._dropped = {}
+        self._dropped, self._left = {}, {}
         for looked in self._looked:
             count = 0
             for group in looked.groups.values():
@@ -222,6 +235,8 @@ class Scraper:
                         self._dropped.setdefault(looked.job.name, []).append(str(error))
                         continue
                     count += one is not None
+                    if one is None:
+                        self._left.setdefault(looked.job.name, []).append(_found(looked.job, labels))
                     if one is not None and not (looked.job.target_limit and count > looked.job.target_limit):
                         wanted[one.key] = one
             if looked.job.target_limit and count > looked.job.target_limit:
@@ -243,7 +258,7 @@ class Scraper:
     # --- scraping ----------------------------------------------------------------------------------------
 
     def _scrape(self, running: _Running, due: float) -> None:
-        told, one = running.told, running.told.target
+        seen, one = running.told, running.told.target
         try:
             if running.ended or time.monotonic() - due > one.interval_s * _LATE_INTERVALS:
                 return
@@ -262,11 +277,11 @@ class Scraper:
                     self._heard(one.job.tenant, taken.families, taken.exemplars)
             except WeatherglassError as refused:
                 error = f"the store refused it: {_said(refused)}"
-            told.health, told.error = ("down" if error else "up"), error
-            told.at_ns, told.duration_s, told.samples = at_ns, duration, len(taken.series)
+            seen.health, seen.error = ("down" if error else "up"), error
+            seen.at_ns, seen.duration_s, seen.samples = at_ns, duration, len(taken.series)
         except Exception as error:  # noqa: BLE001 (told on the page; one target must not end the others)
             _LOG.exception("scraping %s failed", one.url)
-            told.health, told.error = "down", f"{type(error).__name__}: {error}"
+            seen.health, seen.error = "down", f"{type(error).__name__}: {error}"
         finally:
             running.busy = False
             if running.ended:
@@ -309,6 +324,11 @@ class Scraper:
         except UnicodeDecodeError:
             raise Invalid("the body is not UTF-8", where=one.url) from None
         return exposition.parse(text, openmetrics="openmetrics-text" in kind, seen=memory.seen)
+
+
+def _found(job: Job, labels: Mapping[str, str]) -> dict[str, str]:
+    begin = {"job": job.name, "__scheme__": job.scheme, "__metrics_path__": job.path}
+    return {**begin, **labels}
 
 
 def _said(error: Exception) -> str:

@@ -16,6 +16,7 @@ KINDS = {
     "dns_sd_configs": "dns",
     "file_sd_configs": "files",
     "http_sd_configs": "http",
+    "openstack_sd_configs": "openstack",
     "site_sd_configs": "site",
 }
 """A module here has `configured(given, where, house)`; `house` is what only the house can give."""
