@@ -76,12 +76,16 @@ class Driver:
         return user
 
     def _service(self, name: str, kind: str, path: str) -> None:
+        self.register(name, kind, self.cloud.url(name) + path)
+
+    def register(self, name: str, kind: str, url: str) -> None:
+        """Puts a service and its address into the catalogue."""
         made = self.ask("POST", "keystone", "/v3/services", {"service": {"name": name, "type": kind}})[
             "service"
         ]["id"]
         for interface in ("public", "internal"):
-            body = {"service_id": made, "url": self.cloud.url(name) + path, "interface": interface}
-            self.ask("POST", "keystone", "/v3/endpoints", {"endpoint": {**body, "region_id": "RegionOne"}})
+            body = {"service_id": made, "url": url, "interface": interface, "region_id": "RegionOne"}
+            self.ask("POST", "keystone", "/v3/endpoints", {"endpoint": body})
 
     # ---------------------------------------------------------------- what servers need
 

@@ -23,6 +23,7 @@ from starlette.routing import BaseRoute, Route
 from weatherglass import __version__
 from weatherglass.base.errors import Invalid, NotFound, Problem, WeatherglassError
 from weatherglass.gateway import (
+    aetos,
     agent,
     auth,
     cardinality,
@@ -49,6 +50,7 @@ Protocol = Callable[[Context], Iterable[BaseRoute] | APIRouter]
 
 PROTOCOLS: list[Protocol] = [
     prometheus.routes,
+    aetos.routes,
     agent.routes,
     ours.routes,
     deploying.routes,

@@ -98,8 +98,16 @@ def token_as_password(prefix: str) -> Callable[[Rooms], Login]:
     return made
 
 
+def _aetos(rooms: Rooms) -> Login:
+    from weatherglass.gateway import aetos  # which stands on this module
+
+    return aetos.login(rooms)
+
+
 LOGINS: list[Callable[[Rooms], Login | None]] = [
     _gnocchi,
+    _aetos,
+    token_as_password("/prometheus"),
     token_as_password("/elastic"),
     token_as_password("/loki"),
     token_as_password("/otlp"),

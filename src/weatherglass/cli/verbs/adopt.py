@@ -12,7 +12,6 @@ from typing import Annotated, Any
 
 import typer
 
-from weatherglass.base.errors import NotFound
 from weatherglass.cli import exits, show
 from weatherglass.cli.client import Client
 
@@ -29,24 +28,17 @@ def run(
     state: show.State = None,
     json: show.Json = False,
 ) -> int:  # fmt: skip
-    import yaml
+    from weatherglass.house import watching
 
-    from weatherglass.metrics.openstack.clouds import choose, read_clouds
-
-    try:
-        text = clouds.read_text()
-    except OSError as error:
-        raise NotFound(f"{clouds} cannot be read: {error.strerror}", mend="--clouds clouds.yaml") from None
-    chosen = choose(read_clouds(text, str(clouds)), cloud, str(clouds))
+    chosen, entry = watching.chosen(clouds, cloud)
     called = name or chosen.name
     if dry_run:
-        told = _looked(chosen)
+        told = watching.look(chosen)
     elif forget:
         told = Client(state).delete(f"/api/v1/openstack/clouds/{called}")
         show.as_json(told) if json else show.say(f"{called} is watched no more.")
         return exits.OK
     else:
-        entry = yaml.safe_load(text)["clouds"][chosen.name]
         told = Client(state).post(
             "/api/v1/openstack/clouds", {"name": called, "entry": entry, "every_s": every}
         )
@@ -55,27 +47,6 @@ def run(
     else:
         _say(called, told, dry_run)
     return exits.FAILED if told["failed"] else exits.OK
-
-
-def _looked(chosen: Any) -> dict[str, Any]:
-    """The cloud, read once from here."""
-    from collections import Counter
-
-    from weatherglass.metrics.openstack import asking, entities, samples
-    from weatherglass.metrics.openstack.client import Client as Cloud
-
-    asked = Cloud(chosen)
-    try:
-        answers = asking.ask(asked)
-    finally:
-        asked.close()
-    seen = entities.seen(answers)
-    return {
-        "cloud": chosen.name, "requests": answers.requests, "samples": len(samples.samples(answers)),
-        "entities": len(seen.entities), "edges": len(seen.edges), "failed": answers.failed, "denied": answers.denied,
-        "counts": dict(Counter(one.kind for one in seen.entities.values())),
-        "unwell": {id: why for id, (state, why) in seen.states.items() if state in ("sick", "dying", "dead")},
-    }  # fmt: skip
 
 
 def _say(called: str, told: dict[str, Any], dry_run: bool) -> None:
