@@ -58,7 +58,7 @@ class Spaces:
         for space, end, name, address in ((one, "a", one_if, one_ip), (two, "b", two_if, two_ip)):
             run("ip", "link", "set", f"{temporary}{end}", "netns", self.real(space), "name", name)
             self.inside(space, "ip", "addr", "add", address, "dev", name)
-            self.inside(space, "ip", "link", "set", name, "up")
+            self.inside(space, "ip", "link", "set", "dev", name, "up")
 
     def call(self, name: str, work: Callable[[], T]) -> T:
         """Do `work` in a thread that is inside; a socket made there stays there."""

@@ -36,7 +36,7 @@ def fill(root: Path) -> None:
         top.mkdir(parents=True)
         for file, mode in (("secret.txt", 0o600), ("open.txt", 0o644), ("wild.txt", 0o666)):
             (top / file).write_text(f"{file} of {name}\n")
-            os.chmod(top / file, mode)
+            (top / file).chmod(mode)
             os.chown(top / file, number, number)
         os.chown(top, number, number)
         top.chmod(0o700)

@@ -119,3 +119,25 @@ def test_what_is_wrong_has_its_line(old: str, new: str, line: int, words: str) -
     assert any(words in one.message and f"site.yaml:{line}" in one.where for one in raised.value.problems), (
         str(raised.value)
     )
+
+
+def test_a_plan_from_nothing_is_proven_and_leads_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    live = tmp_path / "live"
+    live.write_text("nodemap.active=0\nnodemap.default.squash_uid=65534\n")
+    assert main(["shares", "plan", str(LUSTRE), "--live", str(live), "--json"]) == 2
+    told = json.loads(capsys.readouterr().out)
+    assert told["open_now"] and told["leads"] and told["proven"]
+    assert told["changes"][-1]["argv"] == ["lctl", "nodemap_activate", "1"]
+
+
+def test_strays_are_found_from_the_shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["shares", "strays", str(NFS), "--mount", str(tmp_path)]) == 1
+    assert "cannot be read" in capsys.readouterr().out
+
+
+def test_a_routers_script_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["shares", "router", str(LUSTRE), "lnr-1"]) == 0
+    assert "rp_filter=1" in capsys.readouterr().out
+    assert main(["shares", "router", str(LUSTRE), "lnr-9"]) == 1

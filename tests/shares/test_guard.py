@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -270,3 +273,31 @@ def test_a_router_that_is_gone_is_told(rig: Rig) -> None:
         one.sendall(request(LEG) + hello(ME, LEG))
         assert exactly(one, 1) == b""
     assert rig.dropped("server")
+
+
+@needs_root
+def test_the_guards_own_process_tells_counts_and_stops(tmp_path: Path) -> None:
+    router = FakeRouter()
+    counts = tmp_path / "guard.prom"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "weatherglass", "shares", "guard", "--leg", "127.0.0.1@tcp32769",
+         "--peers", "127.0.0.[4-7]@tcp32769", "--to", "10.0.0.[0-7]@tcp0", "--listen", "127.0.0.1:0",
+         "--outbound", "none", "--server", f"127.0.0.1:{router.port}", "--counts", str(counts)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert process.stderr is not None
+        port = int(process.stderr.readline().split()[1].rpartition(":")[2])
+        with calling(port) as one:
+            greet(one)
+            one.sendall(message(nid("127.0.0.6"), OST))
+            assert exactly(one, 1) == b""
+        assert process.stdout is not None
+        event = json.loads(process.stdout.readline())
+    finally:
+        process.terminate()
+    process.communicate(timeout=10)
+    router.close()
+    assert process.returncode == 0
+    assert event["reason"] == "source"
+    assert 'dropped_total{leg="127.0.0.1@tcp32769",reason="source"} 1' in counts.read_text()

@@ -62,8 +62,8 @@ def guard(
     host, port = address_port(listen or f"{address}:9880", "--listen")
     port = made.listen(host, port)
     sys.stderr.write(f"READY {host}:{port} guards {own}\n")
-    if outbound:
-        made.listen(*address_port(outbound, "--outbound"), outbound=True)
+    if outbound != "none":
+        made.listen(*address_port(outbound or f"{address}:9881", "--outbound"), outbound=True)
     files = RealFiles()
     while True:
         last = stopping.wait(EVERY_S)

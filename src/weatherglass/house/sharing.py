@@ -7,9 +7,11 @@ from typing import Any
 
 from weatherglass.base.errors import Invalid, NotFound
 from weatherglass.house.texts import text_of
-from weatherglass.shares import declared, ganesha, nfsproof, proof
+from weatherglass.shares import declared, ganesha, nfsproof, proof, routing, strays
 from weatherglass.shares.lustre import compile as lustre
+from weatherglass.shares.lustre import live, plan
 from weatherglass.shares.lustre.lnetconf import files
+from weatherglass.shares.lustre.state import Refused
 from weatherglass.shares.policy import FileSystem
 from weatherglass.site import parse_part
 
@@ -90,3 +92,67 @@ def verified(path: Path, commands: Path | None, backend: str = "", only: str = "
 def _ours(fs: FileSystem) -> str:
     declared.check([fs])
     return commands_of(fs)
+
+
+def planned(path: Path, listing: Path, only: str = "") -> dict[str, Any]:
+    """What leads from a listing of live nodemaps to the policy, whether it does, and whether that is proven."""
+    systems = [fs for fs in policies(path, only=only) if not fs.nfs]
+    declared.check(systems)
+    if len(systems) != 1:
+        raise Invalid(
+            f"{path} declares {len(systems)} Lustre file systems", where="--only", mend="--only NAME"
+        )
+    [fs] = systems
+    text = text_of(listing)
+    changes = plan.plan(fs, live.parse(text, fs.version))
+    lnet = [one for one in lustre.commands(fs) if one.where != "mgs"]
+    steps = [change.command for change in changes]
+    # Where it is open already, no order closes it sooner: then the steps alone are asked, and what they come to.
+    now = proof.prove(fs, lustre.text(lnet), live.parse(text, fs.version))
+    is_open = any(one.kind in ("attack", "window") for one in now.findings)
+    wholly = lustre.text([*steps, *lnet] if is_open else [*lnet, *steps])
+    try:
+        leads = not plan.same(plan.after(live.parse(text, fs.version), changes), plan.wanted(fs))
+    except Refused as error:
+        raise Invalid(f"the live nodemaps refuse the plan: {error}", where=str(listing)) from error
+    verdict = proof.prove(fs, wholly, live.parse(text, fs.version))
+    return {
+        "name": fs.name,
+        "changes": [
+            {"where": one.command.where, "argv": list(one.command.argv), "why": one.why, "evict": one.evict}
+            for one in changes
+        ],
+        "leads": leads,
+        "open_now": is_open,
+        "proven": verdict.proven,
+        "told": proof.told(verdict, fs),
+    }
+
+
+def strayed(path: Path, mount: Path | None, only: str = "") -> list[dict[str, Any]]:
+    """Per file system: what a scan of its tenants' trees found."""
+    found = []
+    for fs in policies(path, only=only):
+        scan = strays.scan(fs, mount)
+        found.append(
+            {
+                "name": fs.name,
+                "files": scan.files,
+                "counts": [
+                    {"tenant": tenant, "kind": kind, "count": count}
+                    for (tenant, kind), count in sorted(scan.counts.items())
+                ],
+                "strays": [one._asdict() for one in scan.strays],
+            }
+        )
+    return found
+
+
+def routed(path: Path, router: str, only: str = "") -> str:
+    """The nft rules and kernel settings of one router. Raises NotFound."""
+    systems = policies(path, only=only)
+    declared.check(systems)
+    for fs in systems:
+        if router in fs.routers:
+            return routing.script(fs, fs.routers[router])
+    raise NotFound(f"no router {router} is declared", where=str(path))

@@ -63,14 +63,14 @@ class Verdict:
 _RANK = {"attack": 0, "window": 1, "policy": 2, "wrong": 3, "unreachable": 4, "refused": 5}
 
 
-def prove(fs: FileSystem, text: str) -> Verdict:
-    """Whether the commands in `text` do what the policy says, and nothing else, at the end and on the way."""
+def prove(fs: FileSystem, text: str, start: State | None = None) -> Verdict:
+    """Whether the commands in `text`, from `start` (nothing), do what the policy says and nothing else, all the way."""
     found: list[Finding] = []
     try:
         policy.check(fs)
     except Invalid as error:
         found += [Finding("policy", "", (f"{one.where}: {one.message}",)) for one in error.problems]
-    state = State(fs.version)
+    state = start or State(fs.version)
     windows: set[str] = set()
     for number, where, argv in lines(text):
         try:

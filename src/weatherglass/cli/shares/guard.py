@@ -41,7 +41,9 @@ def run(
     outbound: Annotated[
         str,
         typer.Option(
-            metavar="ADDRESS:PORT", help="Where LNet's own calls to the tenant come.", show_default="none"
+            metavar="ADDRESS:PORT",
+            help="Where LNet's own calls to the tenant come.",
+            show_default="the leg's, 9881; none",
         ),
     ] = "",
     counts: Annotated[

@@ -355,6 +355,18 @@ def _add_offset(state: State, nodemap: Nodemap, options: dict[str, str]) -> None
     nodemap.offset = (_whole(options["--offset"]), _whole(options["--limit"], 1))
 
 
+def _del_offset(state: State, nodemap: Nodemap, options: dict[str, str]) -> None:
+    if nodemap.offset is None:
+        raise Refused(f"nodemap {nodemap.name} has no offset")
+    nodemap.offset = None
+
+
+def _del_fileset(state: State, nodemap: Nodemap, options: dict[str, str]) -> None:
+    if nodemap.fileset != options["--fileset"]:
+        raise Refused(f"nodemap {nodemap.name} has no fileset {options['--fileset'][:60]}")
+    nodemap.fileset = nodemap.kept_fileset = ""
+
+
 def _fileset(state: State, nodemap: Nodemap, options: dict[str, str]) -> None:
     if not options["--fileset"].startswith("/"):
         raise Refused(f"a fileset begins with /: {options['--fileset'][:60]!r}")
@@ -369,6 +381,8 @@ _VERBS = {
     "nodemap_add_idmap": ((*_NAMED, "--idtype", "--idmap"), _add_idmap, ""),
     "nodemap_del_idmap": ((*_NAMED, "--idtype", "--idmap"), _del_idmap, ""),
     "nodemap_add_offset": ((*_NAMED, "--offset", "--limit"), _add_offset, "offset"),
+    "nodemap_del_offset": (_NAMED, _del_offset, "offset"),
+    "nodemap_fileset_del": ((*_NAMED, "--fileset"), _del_fileset, "fileset_add"),
     "nodemap_set_fileset": ((*_NAMED, "--fileset"), _fileset, ""),
     "nodemap_fileset_add": ((*_NAMED, "--fileset"), _fileset, "fileset_add"),
 }
