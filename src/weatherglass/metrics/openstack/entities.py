@@ -14,7 +14,7 @@ from typing import Any
 
 from weatherglass.base.ids import EntityId, entity
 from weatherglass.inventory import Evidence, State
-from weatherglass.metrics.openstack.questions import SERVICES, Answers
+from weatherglass.metrics.openstack.questions import SERVICES, Answers, items
 from weatherglass.site import Edge, Entity
 
 SEEN = "seen"
@@ -133,7 +133,7 @@ def _services(found: Seen, answers: Answers) -> None:
 
 
 def _projects(found: Seen, answers: Answers, tenants: Mapping[str, str]) -> None:
-    projects = [one for one in answers.list("identity", "projects") if not one.get("is_domain")]
+    projects = [one for one in answers.things("identity", "projects") if not one.get("is_domain")]
     names = [plain(one.get("name")) for one in projects]
     for one, plain_name in zip(projects, names, strict=True):
         id = str(one.get("id", ""))
@@ -213,7 +213,7 @@ def _networks(found: Seen, answers: Answers, service: str) -> None:
     subnets: dict[str, list[str]] = {}
     for one in answers.list(service, "subnets"):
         subnets.setdefault(str(one.get("network_id")), []).append(str(one.get("cidr")))
-    for one in answers.list(service, "networks"):
+    for one in answers.things(service, "networks"):
         id = str(one.get("id") or "")
         made = found.add(
             "network", named(one), id, name=one.get("name"), status=one.get("status"), subnets=subnets.get(id, []),
@@ -222,7 +222,7 @@ def _networks(found: Seen, answers: Answers, service: str) -> None:
         found.join(made, "member_of", _owner(found, one))
         good = one.get("status") == "ACTIVE"
         found.told(made, State.HEALTHY if good else State.SICK, f"neutron says {one.get('status')}")
-    for one in answers.list(service, "routers"):
+    for one in answers.things(service, "routers"):
         outside = one.get("external_gateway_info")
         made = found.add(
             "router", named(one), str(one.get("id") or ""), name=one.get("name"), status=one.get("status"),
@@ -234,8 +234,8 @@ def _networks(found: Seen, answers: Answers, service: str) -> None:
         good = one.get("status") == "ACTIVE"
         found.told(made, State.HEALTHY if good else State.SICK, f"neutron says {one.get('status')}")
     for router, body in answers.each(service, "l3").items():
-        for one in body.get("agents") or ():
-            if router in found.ids and isinstance(one, dict):
+        for one in items(body.get("agents")):
+            if router in found.ids:
                 found.join(found.ids[router], "served_by", found.ids.get(str(one.get("id"))))
     for one in answers.list("neutron", "ports"):
         network, device = found.ids.get(str(one.get("network_id"))), found.ids.get(str(one.get("device_id")))
@@ -244,7 +244,7 @@ def _networks(found: Seen, answers: Answers, service: str) -> None:
 
 
 def _servers(found: Seen, answers: Answers, service: str) -> None:
-    for one in answers.list(service, "servers"):
+    for one in answers.things(service, "servers"):
         id, status = str(one.get("id") or ""), str(one.get("status"))
         flavor = one.get("flavor")
         addresses = one.get("addresses")
@@ -255,7 +255,7 @@ def _servers(found: Seen, answers: Answers, service: str) -> None:
             addresses=[
                 address.get("addr")
                 for several in (addresses.values() if isinstance(addresses, dict) else ())
-                for address in several
+                for address in items(several)
             ],
         )  # fmt: skip
         found.join(made, "member_of", _owner(found, one))
@@ -277,7 +277,7 @@ def _servers(found: Seen, answers: Answers, service: str) -> None:
 
 
 def _volumes(found: Seen, answers: Answers, service: str) -> None:
-    for one in answers.list(service, "volumes"):
+    for one in answers.things(service, "volumes"):
         status = str(one.get("status"))
         made = found.add(
             "volume", named(one), str(one.get("id") or ""), name=one.get("name"), status=status,
@@ -287,8 +287,8 @@ def _volumes(found: Seen, answers: Answers, service: str) -> None:
         back = plain(str(one.get("os-vol-host-attr:host") or "").partition("#")[0])
         if back:
             found.join(made, "served_by", EntityId(f"replica/cinder-volume@{back.replace('@', ':')}"))
-        for held in one.get("attachments") or ():
-            server = found.ids.get(str(held.get("server_id"))) if isinstance(held, dict) else None
+        for held in items(one.get("attachments")):
+            server = found.ids.get(str(held.get("server_id")))
             if server:  # the server depends on its volume
                 found.join(server, "attached_to", made)
         bad = status.startswith("error")

@@ -110,13 +110,31 @@ class Answers:
         found = self.told.get(service, {}).get(name)
         return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
+    def things(self, service: str, name: str) -> list[dict[str, Any]]:
+        """Those of a list that have an id by which they can be known again."""
+        return [
+            one for one in self.list(service, name) if isinstance(one.get("id"), str) and one["id"].strip()
+        ]
+
     def each(self, service: str, name: str) -> dict[str, dict[str, Any]]:
         """The answers to a question that was asked once an id."""
         found = self.told.get(service, {}).get(name)
-        return found if isinstance(found, dict) else {}
+        return (
+            {id: one for id, one in found.items() if isinstance(one, dict)} if isinstance(found, dict) else {}
+        )
 
     def has(self, service: str, name: str) -> bool:
         return name in self.told.get(service, {})
+
+
+def items(value: Any) -> list[dict[str, Any]]:
+    """The objects of a list; none where it is no list."""
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def texts(value: Any) -> list[str]:
+    """The texts of a list; none where it is no list."""
+    return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
 
 
 def with_last(now: Answers, last: Answers | None) -> Answers:

@@ -12,7 +12,7 @@ from typing import Any
 
 from weatherglass.engine.protocols import Labels
 from weatherglass.metrics.openstack import statuses
-from weatherglass.metrics.openstack.questions import SERVICES, Answers
+from weatherglass.metrics.openstack.questions import SERVICES, Answers, items, texts
 
 MEGABYTE, GIGABYTE = 1024**2, 1024**3
 Sample = tuple[str, Mapping[str, Any], float]
@@ -118,7 +118,7 @@ def _nova(answers: Answers) -> Iterator[Sample]:
     yield from _hypervisors(answers)
     for one in answers.list("nova", "servers"):
         yield from _server(one)
-    names = {one.get("id"): one.get("name") for one in answers.list("identity", "projects")}
+    names = {one["id"]: one.get("name") for one in answers.things("identity", "projects")}
     for project, body in answers.each("nova", "limits").items():
         absolute = _within(_within(body.get("limits")).get("absolute"))
         labels = {"tenant": names.get(project), "tenant_id": project}
@@ -151,7 +151,7 @@ def _hypervisors(answers: Answers) -> Iterator[Sample]:
     zones: dict[str, str] = {}
     groups: dict[str, list[str]] = {}
     for one in answers.list("nova", "aggregates"):
-        for host in one.get("hosts") or ():
+        for host in texts(one.get("hosts")):
             if one.get("availability_zone"):
                 zones[host] = str(one["availability_zone"])
             if one.get("name") != one.get("availability_zone"):
@@ -183,8 +183,8 @@ def _server(one: Mapping[str, Any]) -> Iterator[Sample]:
 
 def _address(one: Mapping[str, Any], version: int) -> str:
     for several in _within(one.get("addresses")).values():
-        for address in several if isinstance(several, list) else ():
-            if _within(address).get("version") == version:
+        for address in items(several):
+            if address.get("version") == version:
                 return str(address.get("addr", ""))
     return ""
 
@@ -210,7 +210,7 @@ def _neutron(answers: Answers) -> Iterator[Sample]:
     for one in answers.list("neutron", "networks"):
         labels = {
             **_pick(one, "id", "name", "status", "tenant_id"), "is_shared": one.get("shared"),
-            "is_external": one.get("router:external"), "subnets": ",".join(map(str, one.get("subnets") or ())),
+            "is_external": one.get("router:external"), "subnets": ",".join(texts(one.get("subnets"))),
             "provider_network_type": one.get("provider:network_type"),
             "provider_physical_network": one.get("provider:physical_network"),
             "provider_segmentation_id": one.get("provider:segmentation_id"),
@@ -232,16 +232,14 @@ def _neutron(answers: Answers) -> Iterator[Sample]:
         yield "neutron_ports_lb_not_active", {}, float(_balancers_down(answers))
         yield "neutron_ports_binding_failed", {}, float(len(unbound))
     for router, body in answers.each("neutron", "l3").items():
-        agents = body.get("agents")
-        for one in agents if isinstance(agents, list) else ():
+        for one in items(body.get("agents")):
             labels = {
                 "router_id": router, "l3_agent_id": one.get("id"), "ha_state": one.get("ha_state"),
                 "agent_alive": one.get("alive"), "agent_admin_up": one.get("admin_state_up"), "agent_host": one.get("host"),
             }  # fmt: skip
             yield "neutron_l3_agent_of_router", labels, float(one.get("alive") is True)
     for network in answers.list("neutron", "availabilities"):
-        subnets = network.get("subnet_ip_availability")
-        for one in subnets if isinstance(subnets, list) else ():
+        for one in items(network.get("subnet_ip_availability")):
             labels = {
                 **_pick(network, "network_id", "network_name", "project_id"), "subnet_name": one.get("subnet_name"),
                 "cidr": one.get("cidr"), "ip_version": one.get("ip_version"),
@@ -278,8 +276,7 @@ def _cinder(answers: Answers) -> Iterator[Sample]:
     yield from _count(answers, "cinder", "snapshots", "snapshots")
     counts = dict.fromkeys(statuses.VOLUME, 0)
     for one in answers.list("cinder", "volumes"):
-        held = one.get("attachments")
-        attached = _within(held[0]).get("server_id") if isinstance(held, list) and held else None
+        attached = next((held.get("server_id") for held in items(one.get("attachments"))), None)
         labels = {
             **_pick(one, "id", "name", "status", "bootable", "volume_type", "user_id"), "server_id": attached,
             "tenant_id": one.get("os-vol-tenant-attr:tenant_id"),
@@ -291,7 +288,7 @@ def _cinder(answers: Answers) -> Iterator[Sample]:
             {**labels, "size": one.get("size")},
             statuses.number(statuses.VOLUME, one.get("status")),
         )
-        if one.get("status") in counts:
+        if isinstance(one.get("status"), str) and one["status"] in counts:
             counts[one["status"]] += 1
     if answers.has("cinder", "volumes"):
         for status, count in counts.items():
@@ -310,7 +307,7 @@ def _cinder(answers: Answers) -> Iterator[Sample]:
         }  # fmt: skip
         yield from _sample("cinder_pool_capacity_free_gb", labels, able.get("free_capacity_gb"))
         yield from _sample("cinder_pool_capacity_total_gb", labels, able.get("total_capacity_gb"))
-    names = {one.get("id"): one.get("name") for one in answers.list("identity", "projects")}
+    names = {one["id"]: one.get("name") for one in answers.things("identity", "projects")}
     for project, body in answers.each("cinder", "quotas").items():
         quota = _within(_within(body.get("quota_set")).get("gigabytes"))
         labels = {"tenant": names.get(project), "tenant_id": project}
@@ -348,11 +345,10 @@ def _loadbalancer(answers: Answers) -> Iterator[Sample]:
         }  # fmt: skip
         yield "loadbalancer_amphora_status", labels, statuses.number(statuses.AMPHORA, one.get("status"))
     for one in answers.list("loadbalancer", "pools"):
-        balancers = one.get("loadbalancers")
         labels = {
             **_pick(one, "id", "name", "provisioning_status", "operating_status", "protocol", "project_id"),
             "lb_algorithm": one.get("lb_algorithm"),
-            "loadbalancers": ",".join(str(_within(b).get("id")) for b in balancers) if isinstance(balancers, list) else "",
+            "loadbalancers": ",".join(str(b.get("id")) for b in items(one.get("loadbalancers"))),
         }  # fmt: skip
         yield (
             "loadbalancer_pool_status",
@@ -372,7 +368,7 @@ def _heat(answers: Answers) -> Iterator[Sample]:
             "status": status,
         }
         yield "heat_stack_status", labels, statuses.number(statuses.STACK, status)
-        if status in counts:
+        if isinstance(status, str) and status in counts:
             counts[status] += 1
     if answers.has("heat", "stacks"):
         for name, count in counts.items():
