@@ -13,8 +13,8 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from portal import fake_cloud
-from portal.fake_cloud import FakeRooms
-from portal.made_logs import REQUEST, TRACE
+from portal.fake_cloud import NOW, FakeRooms
+from portal.made_logs import REQUEST, TRACE, line
 from portal.serving import served
 
 pytestmark = pytest.mark.browser
@@ -215,4 +215,74 @@ def test_before_any_script(chromium: Browser, house: tuple[FakeRooms, str]) -> N
     page.fill("#search", "keystone")
     page.press("#search", "Enter")
     assert "/search?q=keystone" in page.url
+    page.context.close()
+
+
+def test_events_by_hand(chromium: Browser) -> None:
+    """Completed, asked, opened, brushed, followed: what scripts add to the page of events."""
+    rooms = fake_cloud.rich()
+    rooms.logs.start()
+    try:
+        with served(rooms) as address:
+            page, complaints = entered(chromium, address)
+            page.goto(address + "/events")
+            page.click("#q")
+            page.keyboard.type("serv")
+            page.wait_for_selector("#words:not([hidden]) li")
+            page.keyboard.press("ArrowDown")
+            page.keyboard.press("Enter")
+            page.wait_for_selector("#words li:has-text('neutron')")
+            page.keyboard.type("neu")
+            page.wait_for_selector("#words:not(:has(li:nth-child(2))) li:has-text('neutron')")
+            page.keyboard.press("ArrowDown")
+            page.keyboard.press("Enter")
+            assert page.input_value("#q") == "service:neutron "
+            page.keyboard.type('AND "binding failed"')
+            page.keyboard.press("Enter")
+            page.wait_for_url("**binding**")
+            assert page.locator("#list .event").count() == 1
+            page.keyboard.press("Escape")
+            page.keyboard.press("j")
+            page.keyboard.press("Enter")
+            page.wait_for_selector("details.event[open] .anatomy")
+            assert page.locator("details.event[open] .near a.line").count() > 3
+            assert findings(page) == []
+            shoot(page, "event-open")
+            page.click("details.event[open] a:has-text('The request that caused it')")
+            page.wait_for_selector("#waterfall")
+            page.goto(address + "/events")
+            box = page.locator("#bars").bounding_box()
+            assert box is not None
+            page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + 30)
+            page.mouse.down()
+            page.mouse.move(box["x"] + box["width"] * 0.7, box["y"] + 30)
+            page.mouse.move(box["x"] + box["width"] * 0.8, box["y"] + 30)
+            page.mouse.up()
+            page.wait_for_url("**start=**")
+            shown = page.evaluate("(Number(bars.dataset.end) - Number(bars.dataset.start)) / 1e9")
+            assert 600 < shown < 840
+            page.goto(address + "/events?q=level:CRITICAL")
+            page.keyboard.press("f")
+            page.wait_for_selector("#tail-note")
+            page.wait_for_timeout(1200)
+            rooms.logs.write_raw("site", [line(NOW, "CRITICAL", "nova.x", "the floor is wet")])
+            page.wait_for_selector("#tail .event:has-text('the floor is wet')")
+            page.click("#tail .event summary")
+            page.wait_for_selector("#tail .event .anatomy")
+            assert findings(page) == [] and complaints == []
+            page.context.close()
+    finally:
+        rooms.logs.stop()
+
+
+def test_a_request_without_scripts(chromium: Browser, house: tuple[FakeRooms, str]) -> None:
+    page, _ = entered(chromium, house[1], scripts=False)
+    page.goto(house[1] + "/events?q=binding")
+    page.click("details.event summary >> nth=0")
+    page.click("details.event[open] a:has-text('All about it')")
+    page.click("main a:has-text('The whole request') >> nth=0")
+    assert page.locator("#waterfall svg.fall rect").count() == 3
+    page.goto(house[1] + "/templates?kind=bursting")
+    page.click("#rows a >> nth=0")
+    assert page.locator("#list .event").count() > 10
     page.context.close()

@@ -31,13 +31,15 @@ DOCS = {
     **dict.fromkeys(LABELS, "label of the house"),
 }
 HIDDEN = frozenset(("shape", "tail"))
+_QUOTE = re.compile(r"\\.")
 _END = re.compile(r'(?:(?P<field>(?:\\.|[\w.@-])+):)?(?P<quote>"?)(?P<word>[^\s"():]*)$')
 
 
 def complete(visit: Visit, text: str) -> dict[str, Any]:
     """{"from": where the word begins, "words": [[what to write, what it means], …]} for the end of `text`."""
     end = _END.search(text)
-    if end is None:
+    quoted = _QUOTE.sub("", text[: end.start("quote")] if end else text).count('"') % 2
+    if end is None or quoted:
         return {"from": len(text), "words": []}
     word, field = end["word"], (end["field"] or "").replace("\\", "")
     try:
