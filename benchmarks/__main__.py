@@ -10,6 +10,7 @@ import time
 PROGRAMS: dict[str, tuple[str, ...]] = {
     "metrics_ingest": ("--hosts", "20", "--points", "2880", "--rounds", "4"),
     "metrics_scale": (),
+    "metrics_scrape": (),
     "logs_store": ("--events", "40000", "--rounds", "3"),
     "logs_templates": ("--repeat", "25"),
     "network_compile": (),
@@ -22,6 +23,7 @@ PROGRAMS: dict[str, tuple[str, ...]] = {
 QUICK: dict[str, tuple[str, ...]] = {
     "metrics_ingest": ("--hosts", "5", "--points", "1440", "--rounds", "2"),
     "metrics_scale": ("--series", "1000,10000", "--points", "120"),
+    "metrics_scrape": ("--targets", "4", "--seconds", "10"),
     "logs_store": ("--events", "10000", "--rounds", "1"),
     "logs_templates": ("--repeat", "2"),
     "network_compile": ("--nodes", "10"),

@@ -291,10 +291,11 @@ def said_version(*command: str) -> str:
 # --- the peers -------------------------------------------------------------------------------------------
 
 
-def prometheus(folder: Path) -> Server:
+def prometheus(folder: Path, scrape: str = "") -> Server:
+    """`scrape` is a configuration with `scrape_configs`."""
     folder.mkdir(parents=True)
     config, port = folder / "prometheus.yml", free_port()
-    config.write_text("global:\n  scrape_interval: 1h\nscrape_configs: []\n")
+    config.write_text(scrape or "global:\n  scrape_interval: 1h\nscrape_configs: []\n")
     process = subprocess.Popen(
         [
             "prometheus",
@@ -313,9 +314,11 @@ def prometheus(folder: Path) -> Server:
     return Server("Prometheus", version, port, folder / "data", [process])
 
 
-def victoria(folder: Path) -> Server:
+def victoria(folder: Path, scrape: str = "") -> Server:
+    """`scrape` as with `prometheus`."""
     folder.mkdir(parents=True)
     port = free_port()
+    (folder / "scrape.yml").write_text(scrape or "scrape_configs: []\n")
     process = subprocess.Popen(
         [
             "victoria-metrics",
@@ -326,6 +329,7 @@ def victoria(folder: Path) -> Server:
             "-search.disableCache",
             "-search.maxPointsPerTimeseries=200000",
             "-loggerLevel=ERROR",
+            f"-promscrape.config={folder / 'scrape.yml'}",
         ],
         stderr=subprocess.DEVNULL,
     )

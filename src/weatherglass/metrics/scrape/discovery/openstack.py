@@ -43,7 +43,24 @@ def hypervisors(answered: list[Mapping[str, Any]], port: int) -> Iterator[Labels
             }
 
 
-def instances(answered: list[Mapping[str, Any]], flavors: Mapping[str, str], port: int) -> Iterator[Labels]:
+Public = Mapping[tuple[str, str], str]
+"""(a server's id or a project's, a private address) → the floating address that leads there."""
+
+
+def leading(floating: list[Mapping[str, Any]]) -> Public:
+    """Of Neutron's floating addresses. (Nova's own list of them lags behind by a minute.)"""
+    found = {}
+    for one in floating:
+        fixed, public = one.get("fixed_ip_address"), one.get("floating_ip_address")
+        if fixed and public:
+            server = (one.get("port_details") or {}).get("device_id")
+            found[server or one.get("project_id", ""), fixed] = public
+    return found
+
+
+def instances(
+    answered: list[Mapping[str, Any]], flavors: Mapping[str, str], public: Public, port: int
+) -> Iterator[Labels]:
     """A target a private address of a server; its floating address, where it has one, is `public_ip`."""
     for server in answered:
         flavor = server.get("flavor") or {}
@@ -60,17 +77,13 @@ def instances(answered: list[Mapping[str, Any]], flavors: Mapping[str, str], por
         for key, value in (server.get("metadata") or {}).items():
             about[f"tag_{_NOT_LABEL.sub('_', str(key))}"] = value
         for pool, addresses in (server.get("addresses") or {}).items():
-            floating = {
-                one.get("OS-EXT-IPS-MAC:mac_addr"): one.get("addr")
-                for one in addresses
-                if one.get("OS-EXT-IPS:type") == "floating"
-            }
             for one in addresses:
                 if one.get("OS-EXT-IPS:type") == "floating" or not one.get("addr"):
                     continue
                 named = {**about, "address_pool": pool, "private_ip": one["addr"]}
-                if public := floating.get(one.get("OS-EXT-IPS-MAC:mac_addr")):
-                    named["public_ip"] = public
+                for owner in (server.get("id", ""), server.get("tenant_id", "")):
+                    if (owner, one["addr"]) in public:
+                        named["public_ip"] = public[owner, one["addr"]]
                 yield {
                     "__address__": _address(str(one["addr"]), port),
                     **{f"{_META}{name}": str(value) for name, value in named.items()},
@@ -107,7 +120,10 @@ class OpenStackDiscovery:
                     for one in client.list("nova", "/flavors/detail", "flavors")
                 }
                 listed = client.list("nova", "/servers/detail", "servers", params)
-                found = tuple(instances(listed, flavors, self.port))
+                floating = (
+                    client.list("neutron", "/floatingips", "floatingips") if client.has("neutron") else []
+                )
+                found = tuple(instances(listed, flavors, leading(floating), self.port))
         except (WeatherglassError, OSError) as error:
             return Finding((), {source: str(error)})
         return Finding((Group(source, found),))
