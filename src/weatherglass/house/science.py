@@ -29,7 +29,13 @@ def fitted(path: Path, predict: Sequence[float], size: float | None, most: int =
             raise Invalid(f"{n:g} instances cannot be predicted", where="--predict", mend="1 or more")
     if size is not None and not (math.isfinite(size) and size > 0):
         raise Invalid(f"{size:g} is no size", where="--size", mend="more than 0")
-    measured = runs.read_csv(text_of(path), str(path))
+    return told_of(runs.read_csv(text_of(path), str(path)), predict, most, size)
+
+
+def told_of(
+    measured: runs.Runs, predict: Sequence[float], most: int = 0, size: float | None = None
+) -> dict[str, Any]:
+    """What runs tell: the laws, and the answers on them."""
     found = fit(measured)
     told = answer(found, predict, measured.relative(size), most)
     return {**_laws(found), **_answers(told)}

@@ -36,6 +36,12 @@ def run(
     if json:
         show.as_json(found)
         return exits.OK
+    say(found)
+    return exits.OK
+
+
+def say(found: dict[str, Any]) -> None:
+    """The fit for people."""
     values = ", ".join(f"{name} {value:.4g}" for name, value in found["parameters"].items())
     show.say(f"{found['law']}: {values} (noise {found['noise']:.1%})")
     for name, words in (
@@ -54,7 +60,6 @@ def run(
             show.say(
                 f"run this next: n = {found['next']['n']} (about {found['next']['instance_seconds']:.0f} instance-seconds)"
             )
-    return exits.OK
 
 
 def _spoken(interval: dict[str, Any]) -> str:

@@ -115,10 +115,10 @@ def _workflow(text: str) -> Trouble:
     """A mistake of the workflow itself, with its file and line where the engine says them."""
     at = re.search(r"in (?:file )?[\"']?([^\s\"',]+)[\"']?,?\s+line (\d+)", text)
     where = f"{at[1]}:{at[2]}" if at else "the workflow"
-    if re.search(r"MissingInputException", text):
-        missing = re.findall(r"^\s{4}(\S+)$", text, re.MULTILINE)
+    if "MissingInputException" in text:
+        missing = [line.strip() for line in text.partition("affected files:")[2].split("\n") if line.strip()]
         return Trouble(
-            where, f"inputs are missing: {', '.join(missing[-3:])}", "put them there, or mend the path"
+            where, f"inputs are missing: {', '.join(missing[:3])}", "put them there, or mend the path"
         )
     if "LockException" in text or "cannot be locked" in text:
         return Trouble(where, "another run holds this folder", "wait for it, or end it")
