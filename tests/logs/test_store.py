@@ -267,6 +267,28 @@ def test_blocks_are_plain_parquet(open_logs: OPEN, tmp_path: Path) -> None:
 # --- writing ---------------------------------------------------------------------------------------------
 
 
+def test_what_a_template_went_into_is_known_after_a_restart(open_logs: OPEN) -> None:
+    logs = open_logs()
+    given = [
+        f"Volume {word} has gone away" for word in ("apple", "pear", "plum", "fig", "kiwi", "lime", "nut")
+    ]
+    ids = []
+    for number, text in enumerate(given):
+        logs.write_raw("site", [RawEvent(T0 + number, (), text)])
+        logs.seal("site")
+        ids.append(logs.templates("site")[0].id)
+    before = logs._heads["site"].taker.miner
+    assert before.aliases()
+    again = open_logs()
+    again.write_raw("site", [RawEvent(T0 + 9, (), "Volume pea has gone away")])
+    again.seal("site")
+    after = again._heads["site"].taker.miner
+    assert after.aliases() == before.aliases()
+    assert {after.alias(one) for one in before.aliases()} == {before.alias(one) for one in before.aliases()}
+    again._catalogue.sealed(replace(again._shelf.of("site")[0], path="x"), 0, 0, {}, b"no state")
+    assert open_logs().stats()["blocks"]
+
+
 def test_a_repeated_write_is_stored_once(open_logs: OPEN) -> None:
     logs = open_logs()
     batch = [raw(oslo(number)) for number in range(5)]

@@ -43,6 +43,13 @@ _DAYS = sa.Table(
     sa.Column("bytes", sa.BigInteger, nullable=False),
 )
 
+_MINERS = sa.Table(
+    "logs_miners",
+    METADATA,
+    sa.Column("tenant", sa.Text, primary_key=True),
+    sa.Column("state", sa.LargeBinary, nullable=False),
+)
+
 REGISTERED = sa.Table(
     "logs_registered",  # `registered`'s
     METADATA,
@@ -99,11 +106,26 @@ class Catalogue:
             days = {(row.tenant, row.day): row.bytes for row in connection.execute(sa.select(_DAYS))}
         return blocks, sealed, days
 
-    def sealed(self, block: BlockRow, before: int, everyone: int, days: Mapping[int, int]) -> None:
+    def miners(self) -> dict[str, bytes]:
+        """Tenant → the state of its miner as it was saved last."""
+        with self._tables.read() as connection:
+            return {row.tenant: row.state for row in connection.execute(sa.select(_MINERS))}
+
+    def sealed(
+        self,
+        block: BlockRow,
+        before: int,
+        everyone: int,
+        days: Mapping[int, int],
+        miner: bytes | None = None,
+    ) -> None:
         """`block` holds its tenant's records up to `before`, blocks hold everyone's up to `everyone`; `days` gives
-        the block's bytes by the day they came."""
+        the block's bytes by the day they came. `miner`: the state of the tenant's, where it has changed."""
         with self._tables.write() as connection:
             connection.execute(sa.insert(_BLOCKS).values(_values(block)))
+            if miner is not None:
+                connection.execute(sa.delete(_MINERS).where(_MINERS.c.tenant == block.tenant))
+                connection.execute(sa.insert(_MINERS).values(tenant=block.tenant, state=miner))
             for tenant, offset in ((block.tenant, before), (EVERYONE, everyone)):
                 found = connection.execute(
                     sa.update(_SEALED).where(_SEALED.c.tenant == tenant).values(before=offset)

@@ -40,6 +40,7 @@ from weatherglass.logs.retention import Retention
 from weatherglass.logs.shelf import DAY_NS, Shelf
 from weatherglass.logs.tail import Tail
 from weatherglass.logs.taking import Taker, Write, joined
+from weatherglass.logs.templates import Miner
 from weatherglass.logs.upkeep import Upkeep
 
 if TYPE_CHECKING:
@@ -118,6 +119,7 @@ class Logs(Reader):
         self._thread: threading.Thread | None = None
         with _plainly("logs cannot be opened", str(folder)):
             rows, sealed, self._days = self._catalogue.load()
+            self._miners = self._catalogue.miners()  # of tenants that have no head yet
             self._shelf = Shelf(self._folder, self._files, rows, self._settings.cache_bytes)
             self._upkeep = Upkeep(self._shelf, self._catalogue, self._lock)
         self._journal = Log(
@@ -253,7 +255,7 @@ class Logs(Reader):
         with self._lock:
             head = self._heads.get(record.tenant)
             if head is None:
-                head = self._heads[record.tenant] = Head(Taker())
+                head = self._heads[record.tenant] = Head(Taker(self._miner(record.tenant)))
             head.add(
                 Part(offset, record.at_ns, record.size, len(record.events)),
                 Write(offset << SEQUENCE_BITS, record.events),
@@ -268,6 +270,15 @@ class Logs(Reader):
             enough = head.waiting_events >= SETTLE_EVENTS
         if enough and fresh:
             self._settle(record.tenant, head)
+
+    def _miner(self, tenant: str) -> Miner | None:
+        """What the tenant's miner knew before the restart. Ids are of content: without it only aliases are lost."""
+        state = self._miners.pop(tenant, None)
+        try:
+            return Miner.load(state) if state else None
+        except Invalid as error:
+            _log.warning("logs: the template miner of %s begins anew: %s", tenant, error.message)
+            return None
 
     def _settle(self, tenant: str, head: Head) -> None:
         """Parse what waits in a head, and tell of it."""
@@ -284,11 +295,23 @@ class Logs(Reader):
                 self._counts.told_errors[tenant] += sum(levels.get(level, 0) for level in ERRORS)
                 self._counts.plain += sum(one["counts"] for one in formats if one["values"] == "plain")
             if self._samples:
-                self._event_counts.add(tenant, frame_of(table))
+                self._event_counts.add(
+                    tenant, frame_of(table), lambda: self._templates_kept(tenant), self._clock.now_ns()
+                )
             for follower in self._followers:
                 follower(tenant, table)
 
         head.settle(self._lock, told)
+
+    def _templates_kept(self, tenant: str) -> Iterator[str]:
+        """The templates of the tenant's blocks: their dictionaries alone are read."""
+        with self._lock:
+            rows = self._shelf.of(tenant)
+        for row in rows:
+            block = self._shelf.opened(row)
+            for frame in block.frames if block else ():
+                coded = frame.coded("template")
+                yield from coded.values.to_pylist() if coded else ()
 
     def _remember(self, tenant: str, digest: str, count: int) -> None:
         self._recent[tenant, digest] = count
@@ -355,7 +378,11 @@ class Logs(Reader):
             days: Counter[int] = Counter()
             for part in parts:
                 days[part.at_ns // DAY_NS] += part.size
-            self._catalogue.sealed(block, barrier, keep, days)
+            with head.taking:
+                known = head.taker.known
+                learnt = head.taker.miner.state() if known != head.taker.saved else None
+            self._catalogue.sealed(block, barrier, keep, days, learnt)
+            head.taker.saved = known
             with self._lock:
                 self._shelf.add(block)
                 head.drop(barrier)

@@ -63,11 +63,18 @@ class _Batch:
 class Taker:
     """Takes one tenant's events. One thread at a time: the miner and the shapes learn."""
 
-    def __init__(self) -> None:
-        self.miner = Miner()
+    def __init__(self, miner: Miner | None = None) -> None:
+        self.miner = miner or Miner()
+        self.saved = self.known
+        """`known` when the miner's state was saved last."""
         self._parser = Parser()
         self._fitter = Fitter()
         self._straight = Straight()
+
+    @property
+    def known(self) -> tuple[int, int]:
+        """What changes when the miner learns of a template."""
+        return len(self.miner.memory.templates), len(self.miner.memory.aliases)
 
     def take(self, writes: Sequence[Write]) -> pa.Table:
         """The table of these writes, in whatever order: `sequence` tells it."""
