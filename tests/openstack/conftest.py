@@ -52,6 +52,8 @@ def recorder(openstack: Driver) -> Iterator[Recorder]:
 
 @pytest.fixture(scope="module")
 def watching(recorder: Recorder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watching]:
+    patch = pytest.MonkeyPatch()
+    patch.delenv("OS_AUTH_URL", raising=False)
     state: Path = tmp_path_factory.mktemp("watching")
     house = House(Options(state))
     app = create_app(house.rooms)
@@ -65,3 +67,4 @@ def watching(recorder: Recorder, tmp_path_factory: pytest.TempPathFactory) -> It
     http.close()
     server.stop()
     house.stop()
+    patch.undo()

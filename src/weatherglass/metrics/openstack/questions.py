@@ -32,7 +32,6 @@ QUESTIONS: tuple[Question, ...] = (
     Question("identity", "users", "/users", "users"),
     Question("identity", "groups", "/groups", "groups"),
     Question("identity", "regions", "/regions", "regions"),
-    Question("identity", "services", "/services", "services"),
     Question("nova", "services", "/os-services", "services"),
     Question("nova", "hypervisors", "/os-hypervisors/detail", "hypervisors", _PAGED),
     Question("nova", "aggregates", "/os-aggregates", "aggregates"),
@@ -47,7 +46,6 @@ QUESTIONS: tuple[Question, ...] = (
     Question("neutron", "routers", "/routers", "routers", _PAGED, optional=True),
     Question("neutron", "floatingips", "/floatingips", "floatingips", _PAGED, optional=True),
     Question("neutron", "security_groups", "/security-groups", "security_groups", _PAGED),
-    Question("neutron", "subnetpools", "/subnetpools", "subnetpools", _PAGED, optional=True),
     Question("neutron", "l3", "/routers/{id}/l3-agents", each="neutron.routers", slow=True, optional=True),
     Question(
         "neutron", "availabilities", "/network-ip-availabilities", "network_ip_availabilities", optional=True
