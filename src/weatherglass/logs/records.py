@@ -18,6 +18,7 @@ import zstandard
 
 from weatherglass.base.errors import Corrupt
 from weatherglass.engine.protocols import Labels, RawEvent
+from weatherglass.logs import first
 from weatherglass.logs.documents import Document
 
 VERSION = 2
@@ -68,6 +69,9 @@ def pack(tenant: str, at_ns: int, events: Sequence[Given]) -> tuple[Record, byte
 
 def name_of(data: bytes) -> tuple[str, str, int]:
     """(tenant, digest, how many events) of a record's bytes: what tells a repetition. Raises as `unpack`."""
+    if data[:1] == bytes([first.VERSION]):
+        own, head, _ = first.parts(data)
+        return own["tenant"], own["digest"], len(head["sizes"])
     own, _ = _parts(data)
     return own["tenant"], own["digest"], own["events"]
 
@@ -84,6 +88,11 @@ def _parts(data: bytes) -> tuple[Any, bytes]:
 
 def unpack(data: bytes) -> Record:
     """The record of its bytes. Raises Corrupt for a version that this program does not know."""
+    if data[:1] == bytes([first.VERSION]):
+        own, head, texts = first.parts(data)
+        return Record(
+            own["tenant"], own["at"], own["digest"], len(texts), first.events_of_record(head, texts)
+        )
     own, packed = _parts(data)
     body = zstandard.ZstdDecompressor().decompress(packed)
     count, line_size, blob_size = _SIZES.unpack_from(body)

@@ -17,7 +17,7 @@ from urllib.parse import quote
 from weatherglass.base.errors import Corrupt, Unavailable
 from weatherglass.base.time import SECOND_NS
 from weatherglass.engine.files import Files
-from weatherglass.logs import blocks
+from weatherglass.logs import blocks, first
 from weatherglass.logs.blocks import Block
 from weatherglass.logs.catalogue import BlockRow
 
@@ -119,7 +119,10 @@ class Shelf:
                 f"a block of logs cannot be read: {error.strerror or error}",
                 where=str(self._folder / row.path),
             ) from error
-        block = Block(data, str(self._folder / row.path))
+        where = str(self._folder / row.path)
+        if row.format == first.VERSION:
+            data = blocks.encode_block(row.tenant, blocks.ordered(first.renewed(data, where)))
+        block = Block(data, where)
         with self._lock:
             self._cache[row.path] = block
             size = sum(one.size for one in self._cache.values())

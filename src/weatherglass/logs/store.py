@@ -179,6 +179,8 @@ class Logs(Reader):
         for tenant in due:
             self.seal(tenant)
             self.compact(tenant)
+        with self._sealing, _plainly("a block of logs cannot be written", str(self._folder)):
+            self._upkeep.renew()
         if due or self._clock.monotonic() - self._dropped_at >= _DROP_EVERY_S:
             self._dropped_at = self._clock.monotonic()
             self.drop_old()

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from weatherglass.logs.blocks import VERSION
 from weatherglass.logs.catalogue import BlockRow, Catalogue
 from weatherglass.logs.retention import Retention, expired, thinned, to_merge
 from weatherglass.logs.shelf import DAY_NS, Shelf
@@ -76,6 +77,16 @@ class Upkeep:
             return 0
         self._replace(rows, joined([block.table() for block in blocks]), sum(row.bytes_in for row in rows))
         return len(rows)
+
+    def renew(self) -> bool:
+        """Write one block of an earlier format in today's; whether there was one."""
+        with self._lock:
+            old = [row for row in self._shelf.all() if row.format != VERSION][:1]
+        block = self._shelf.opened(old[0]) if old else None
+        if block is None:
+            return False
+        self._replace(old, block.table(), old[0].bytes_in)
+        return True
 
     def _replace(self, old: Sequence[BlockRow], table: pa.Table, size: int) -> None:
         new = self._shelf.write(old[0].tenant, table, size) if len(table) else None
