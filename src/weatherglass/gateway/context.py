@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from weatherglass.engine.priority import READS
 from weatherglass.gateway.pool import Pool
 from weatherglass.gateway.rooms import Rooms
 from weatherglass.gateway.streams import Closing
@@ -23,4 +24,4 @@ class Context:
 
     @classmethod
     def of(cls, rooms: Rooms) -> Context:
-        return cls(rooms, Closing(rooms.stopping), Pool(CALLS), Pool(STREAMS), Pool(WRITES))
+        return cls(rooms, Closing(rooms.stopping), Pool(CALLS, READS), Pool(STREAMS), Pool(WRITES))

@@ -14,6 +14,8 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
+from weatherglass.engine.priority import give_way
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -30,8 +32,9 @@ class _Job(NamedTuple):
 class Pool:
     """At most `threads` calls at once; the rest wait in the order they came."""
 
-    def __init__(self, threads: int) -> None:
-        self._threads = threads
+    def __init__(self, threads: int, nice: int = 0) -> None:
+        """`nice` is what its threads give way by to those of other pools, where the system can tell threads apart."""
+        self._threads, self._nice = threads, nice
         self._jobs: SimpleQueue[_Job] = SimpleQueue()
         self._lock = threading.Lock()
         self._alive = self._idle = self._waiting = 0
@@ -54,6 +57,7 @@ class Pool:
             return {"threads": self._threads, "busy": self._alive - self._idle}
 
     def _work(self) -> None:
+        give_way(self._nice)
         while True:
             with self._lock:
                 self._idle += 1

@@ -28,6 +28,7 @@ from weatherglass.base.errors import Corrupt
 from weatherglass.engine.files import AppendFile, Files
 from weatherglass.kernels import stitch
 from weatherglass.metrics.cache import Cache
+from weatherglass.metrics.cores import shared_out
 from weatherglass.metrics.types import BoolArray, FloatArray, Int64Array
 
 VERSION = 1
@@ -290,9 +291,14 @@ class Block:
             stitch.decode_times(data, at[some], sizes[some], starts[some], flat)
         stitch.spread(flat, starts[place], plan.counts, offsets, times)
         at = directory.value_at[plan.chunks].astype(np.int64)
-        for page, some in _by_page(directory.value_pages["first"], plan.chunks):
-            data = self._page("v", page, directory.value_pages[page])
-            stitch.decode_values(data, at[some], plan.counts[some], offsets[some], values)
+        pages = list(_by_page(directory.value_pages["first"], plan.chunks))
+
+        def decode(first: int, last: int) -> None:
+            for page, some in pages[first:last]:
+                data = self._page("v", page, directory.value_pages[page])
+                stitch.decode_values(data, at[some], plan.counts[some], offsets[some], values)
+
+        shared_out(decode, len(pages), int(plan.counts.sum()))
 
     def _page(self, kind: str, number: int, entry: Any) -> bytes:
         key = (self.sequence, kind, number)

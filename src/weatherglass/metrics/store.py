@@ -19,7 +19,7 @@ from weatherglass.engine.log import Log
 from weatherglass.engine.protocols import Samples, Written
 from weatherglass.engine.tables import Tables
 from weatherglass.kernels import columns
-from weatherglass.metrics import intake, reading, records, remote2, retention, rollups, snapshot
+from weatherglass.metrics import cores, intake, reading, records, remote2, retention, rollups, snapshot
 from weatherglass.metrics.cache import Cache
 from weatherglass.metrics.cardinality import Counting
 from weatherglass.metrics.keeper import Keeper, Sealer
@@ -235,6 +235,7 @@ class Metrics(Listing, Told, Counting):
             for name in ("stored", "duplicates", "out_of_order", "too_old"):
                 counters[name] += getattr(written, name)
             counters["writes"] += 1
+        cores.written()
 
     def _now_ms(self, newest_ms: int = reading.FIRST_MS) -> int:
         # Age counts from the newest sample where the clock is ahead of it: a clock that jumps forward must not

@@ -7,12 +7,9 @@ Ranges are left-open, (t - range, t], and so is the look-back, as in Prometheus 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache, cached_property, partial
-from itertools import pairwise
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +17,7 @@ import numpy as np
 from weatherglass.base.errors import LimitExceeded
 from weatherglass.engine.protocols import Labels
 from weatherglass.kernels import windows as kernel
+from weatherglass.metrics.cores import shared_out
 from weatherglass.metrics.histogram import Histogram
 from weatherglass.metrics.promql.options import MAX_LOOKED_AT
 from weatherglass.metrics.promql.vector import ObjectArray
@@ -31,10 +29,6 @@ Kernel = Callable[[Int64Array, FloatArray, BoolArray], FloatArray]
 _CELLS = (
     1 << 17
 )  # windows are spread out into (windows, samples) blocks of so many cells, that stay in the cache
-
-
-_WORTH_SHARING = 1 << 20  # cells or samples: a millisecond's work
-_WORKERS = min(os.cpu_count() or 1, 8)
 
 
 def is_stale(values: FloatArray) -> BoolArray:
@@ -90,21 +84,6 @@ def _columns(selection: Selection, lengths: Int64Array) -> Flat | None:
         return None
     starts = kernel.places(selection.times, selection.values, times, values)
     return None if starts is None else Flat(times, values, starts, lengths)
-
-
-def shared_out(work: Callable[[int, int], None], rows: int, cells: int) -> None:
-    """`work(first, last)` over all rows, on a thread a core where it is worth it: kernels hold no lock."""
-    if cells < _WORTH_SHARING or rows < 2 * _WORKERS:
-        work(0, rows)
-        return
-    edges = np.linspace(0, rows, _WORKERS + 1).astype(int).tolist()
-    for done in [_pool().submit(work, a, b) for a, b in pairwise(edges)]:
-        done.result()
-
-
-@cache
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(_WORKERS, "promql")
 
 
 def instant(
