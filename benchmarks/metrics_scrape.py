@@ -105,7 +105,13 @@ def exporter(found: list[Target]) -> ThreadingHTTPServer:
         def log_message(self, *args: object) -> None:
             """Nothing is told."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Quiet(ThreadingHTTPServer):
+        request_queue_size = 256
+
+        def handle_error(self, request: object, client_address: object) -> None:
+            """A server that is stopped hangs up; that is no news."""
+
+    server = Quiet(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server
@@ -180,8 +186,8 @@ def measured(
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--targets", type=int, default=10)
-    parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--targets", type=int, default=100)
+    parser.add_argument("--seconds", type=float, default=20.0)
     options = parser.parse_args()
     found = targets(options.targets)
     http, rows = exporter(found), []
