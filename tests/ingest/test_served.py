@@ -10,6 +10,7 @@ import socket
 import subprocess
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cramjam
@@ -21,6 +22,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceResponse,
 )
 from scrape.exporter import within
+from weatherglass.house.statsds import Statsds
 
 from ingest.conftest import Door
 from peers import venv
@@ -315,6 +317,26 @@ def test_statsd(door: Door) -> None:
     assert sorted(buckets.values()) == [0.0, 1.0, 2.0]
     assert list(door.query("took_seconds_sum").values()) == [pytest.approx(0.1)]
     assert list(door.query("size_count").values()) == [1.0]
+
+
+def test_the_site_says_where_statsd_is(door: Door) -> None:
+    def site(*addresses: str) -> Any:
+        return SimpleNamespace(sections={"statsd": addresses})
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        listening = Statsds(door.store, SystemClock())
+        listening.on_site(site(f"udp:{port}"))  # told, and the house goes on
+    listening.on_site(site(f"tcp:{port}", f"udp:{port}"))
+    with socket.create_connection(("127.0.0.1", port)) as sender:
+        sender.sendall(b"declared:4|g\n")
+        sender.shutdown(socket.SHUT_WR)
+        assert sender.recv(1) == b""  # it was read to its end
+    listening.on_site(site())
+    assert list(door.query("declared").values()) == [4.0]
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port))
 
 
 def test_what_is_scraped_is_told(door: Door) -> None:
