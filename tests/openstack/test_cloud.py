@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from openstack.cloud import wait
 from openstack.driver import Driver
 
@@ -25,6 +27,7 @@ def test_each_service_keeps_its_log(openstack: Driver) -> None:
         assert openstack.cloud.log(service).stat().st_size > 0, service
 
 
+@pytest.mark.long
 def test_a_silent_agent_and_a_paused_hypervisor_are_noticed(openstack: Driver) -> None:
     agent, compute = ("neutron-l3-agent", "net1"), ("nova-compute", "fake1")
     openstack.silence(agent)

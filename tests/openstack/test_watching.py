@@ -152,6 +152,7 @@ def test_a_token_that_was_revoked_is_renewed(
     assert client.session().token != old
 
 
+@pytest.mark.long
 def test_it_is_kept_fresh(watching: Watching, openstack: Driver, things: dict[str, str]) -> None:
     graph = watching.house.inventory.graph
     late = openstack.create_server("latecomer")
@@ -161,6 +162,7 @@ def test_it_is_kept_fresh(watching: Watching, openstack: Driver, things: dict[st
     assert any("latecomer" in change.before for change in watching.house.inventory.changes(0, 1 << 62))
 
 
+@pytest.mark.long
 def test_a_hypervisor_that_dies_is_dead(
     watching: Watching, openstack: Driver, things: dict[str, str]
 ) -> None:
