@@ -8,7 +8,7 @@ from typing import Any
 
 from weatherglass.base.errors import WeatherglassError
 from weatherglass.base.time import ManualClock
-from weatherglass.engine.protocols import Entry, Work, WorkResult
+from weatherglass.engine.protocols import Entry, Samples, Work, WorkResult, Written
 from weatherglass.shares.executors import EXECUTORS
 from weatherglass.site import Site, parse
 
@@ -63,6 +63,17 @@ class FakeWork:
         return self.results[work.offset]
 
 
+class FakeSink:
+    """Keeps what is written."""
+
+    def __init__(self, written: list[tuple[str, Samples]]) -> None:
+        self.written = written
+
+    def append(self, tenant: str, batch: Samples) -> Written:
+        self.written.append((tenant, batch))
+        return Written(len(batch.series))
+
+
 class FakeKit:
     """What of a Kit this room uses."""
 
@@ -72,6 +83,8 @@ class FakeKit:
         self.work = FakeWork(state)
         self.entries: list[Entry] = []
         self.ledger = self
+        self.written: list[tuple[str, Samples]] = []
+        self.samples = FakeSink(self.written)
 
     def site(self) -> Site:
         return self.declared

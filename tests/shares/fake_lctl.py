@@ -16,6 +16,9 @@ def main() -> int:
     done = log.read_text().splitlines() if log.exists() else []
     for line in done:
         state.run("mgs", ["lctl", *line.split()])
+    if "obdfilter.*.exports.*.stats" in sys.argv:
+        print(Path(__file__).with_name("cases").joinpath("lustre_stats.txt").read_text())
+        return 0
     if sys.argv[1:2] == ["get_param"]:
         print(live.listing(state))
         return 0

@@ -84,7 +84,7 @@ def test_the_page_tells_the_way_the_checks_and_the_proof(kit: FakeKit) -> None:
     assert page.status_code == 200
     for words in ("Proven", "nodemap genomics", "10.20.0.[0-255]@tcp5", "a NID is its peer", "50 TB"):
         assert words.replace("'", "&#39;") in page.text
-    assert "1 users mapped, root is 22:22" in page.text
+    assert "1 user mapped, root is 22:22" in page.text
     tenants = client(rooms).get("/shares?lens=imaging").text
     assert "nodemap imaging" in tenants and "nodemap genomics" not in tenants
 
@@ -98,3 +98,13 @@ def test_the_executors_are_as_light_as_the_agent() -> None:
     heavy = "import sys, weatherglass.shares.executors; print([m for m in ('numpy', 'yaml', 'sqlalchemy') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_what_tenants_did_becomes_samples(kit: FakeKit) -> None:
+    room = Shares(kit)  # type: ignore[arg-type]
+    assert room.collect("lus01") > 0
+    assert {host for host, _ in kit.work.sent} == {"mds-1"}
+    [(tenant, batch)] = kit.written
+    named = {dict(labels)["__name__"] for labels in batch.series}
+    assert tenant == "site" and "weatherglass_share_bytes_total" in named
+    assert all(dict(labels)["host"] == "mds-1" for labels in batch.series)

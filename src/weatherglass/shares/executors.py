@@ -16,6 +16,7 @@ from weatherglass.engine.plug import Executor, Hands
 
 PROGRAMS = ("lctl", "lnetctl", "lfs", "nft")
 READ = ("lctl", "get_param", "-R", "nodemap.*")
+USAGE = ("lctl", "get_param", "obdfilter.*.exports.*.stats", "mdt.*.exports.*.stats", "*.*.job_stats")
 TIMEOUT_S = 60
 MOST = 8 << 20
 
@@ -40,6 +41,14 @@ def _read(state: Path, host: str) -> Hands:
     return read
 
 
+def _usage(state: Path, host: str) -> Hands:
+    def usage(body: Mapping[str, Any], progress: Callable[[float, str], None]) -> dict[str, Any]:
+        # A pattern that matches nothing here (an MDS has no obdfilter) is no failure of the others.
+        return {"listing": _ran(list(USAGE))[1]}
+
+    return usage
+
+
 def _run(state: Path, host: str) -> Hands:
     def run(body: Mapping[str, Any], progress: Callable[[float, str], None]) -> dict[str, Any]:
         commands = [[str(word) for word in argv] for argv in body["commands"]]
@@ -59,6 +68,7 @@ def _run(state: Path, host: str) -> Hands:
 
 
 EXECUTORS = {
+    "shares-usage": Executor(_usage, "Read what clients and jobs did on this server's targets."),
     "shares-read": Executor(_read, "Read the live nodemaps of a Lustre file system."),
     "shares-run": Executor(_run, "Run a plan's commands in their order, up to the first that fails."),
 }

@@ -9,13 +9,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 from typing import Any
 
 from weatherglass.base.errors import Conflict, NotFound, Unavailable
-from weatherglass.base.ids import entity
+from weatherglass.base.ids import SITE_TENANT, entity
 from weatherglass.engine.plug import Kit
-from weatherglass.engine.protocols import Entry
-from weatherglass.shares import declared, ganesha, nfsproof, proof
+from weatherglass.engine.protocols import Entry, Samples
+from weatherglass.shares import declared, ganesha, nfsproof, proof, usage
 from weatherglass.shares.lustre import compile as lustre
 from weatherglass.shares.lustre import live, plan
 from weatherglass.shares.lustre.plan import Change
@@ -125,6 +126,33 @@ class Shares:
                 mend="plan again",
             )
         return changes
+
+    def collect(self, name: str) -> int:
+        """Read what tenants did from every server that is a host, and keep it; how many samples. Raises NotFound."""
+        fs = self._lustre(name)
+        whole = {}
+        for host in self._servers(fs):
+            text = str(self._ask(host, "shares-usage", {"at_ns": self._kit.clock.now_ns()})["listing"])
+            for key, value in usage.samples(fs, text).items():
+                whole[(*key, ("host", host))] = value
+        now = self._kit.clock.now_ns() // 1_000_000
+        series = [tuple(sorted(key)) for key in whole]
+        self._kit.samples.append(
+            SITE_TENANT, Samples(series, [[now]] * len(whole), [[one] for one in whole.values()])
+        )
+        return len(whole)
+
+    def _servers(self, fs: FileSystem) -> list[str]:
+        """Hosts whose address is one of the servers'."""
+        hosts = []
+        for host in self._kit.site().hosts.values():
+            try:
+                address = int(IPv4Address(host.address))
+            except ValueError:
+                continue  # a name: the servers' NIDs are addresses
+            if any(one.low <= address <= one.high for one in fs.servers):
+                hosts.append(str(host.name))
+        return hosts
 
     def _lustre(self, name: str) -> FileSystem:
         fs = next((one for one in self._declared() if one.name == name and not one.nfs), None)

@@ -67,7 +67,7 @@ def row(fs: Any, share: Any) -> Row:
     if share.offset:
         becomes = f"{share.offset.base} … {share.offset.base + share.offset.limit - 1}"
     elif share.mapped:
-        becomes = f"{len(share.uids)} users mapped, root is {becomes}"
+        becomes = f"{len(share.uids)} {'user' if len(share.uids) == 1 else 'users'} mapped, root is {becomes}"
     return Row(
         share.tenant,
         f"export/{fs.name}/{share.tenant}",
