@@ -8,10 +8,13 @@ from typing import Any
 from weatherglass.base.errors import Invalid, NotFound
 from weatherglass.house.texts import text_of
 from weatherglass.shares import declared, ganesha, nfsproof, proof, routing, strays
+from weatherglass.shares import selftest as checks
+from weatherglass.shares.guard import attempts, wire
 from weatherglass.shares.lustre import compile as lustre
 from weatherglass.shares.lustre import live, plan
 from weatherglass.shares.lustre.lnetconf import files
 from weatherglass.shares.lustre.state import Refused
+from weatherglass.shares.nids import read_range
 from weatherglass.shares.policy import FileSystem
 from weatherglass.site import parse_part
 
@@ -156,3 +159,20 @@ def routed(path: Path, router: str, only: str = "") -> str:
         if router in fs.routers:
             return routing.script(fs, fs.routers[router])
     raise NotFound(f"no router {router} is declared", where=str(path))
+
+
+def selftest(path: Path, only: str = "") -> str:
+    """The selftest of each Lustre file system of a policy, as text."""
+    systems = [fs for fs in policies(path, only=only) if not fs.nfs]
+    declared.check(systems)
+    return "\n".join(checks.script(fs, str(path)) for fs in systems)
+
+
+def attempted(path: Path, leg: str, own: str, port: int, only: str = "") -> list[dict[str, Any]]:
+    """What a guarded leg says to every attempt of a tenant's machine. Raises Invalid, Unavailable."""
+    fs = next(one for one in policies(path, only=only))
+    if not fs.servers:
+        raise Invalid(f"{fs.name} has no Lustre servers", where=str(path))
+    server = fs.servers[0]
+    outcomes = attempts.run(read_range(leg), read_range(own), wire.packed(server.low, server.net), port)
+    return [one._asdict() for one in outcomes]
