@@ -22,13 +22,13 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceResponse,
 )
 from scrape.exporter import within
-from weatherglass.house.statsds import Statsds
 
 from ingest.conftest import Door
 from peers import venv
 from weatherglass.base.errors import LimitExceeded
 from weatherglass.base.time import SystemClock
 from weatherglass.engine.protocols import Samples
+from weatherglass.house.listeners import Listeners
 from weatherglass.metrics.scrape.statsd import Statsd, read_address
 from weatherglass.metrics.types import SeriesLimits
 
@@ -326,7 +326,10 @@ def test_the_site_says_where_statsd_is(door: Door) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
-        listening = Statsds(door.store, SystemClock())
+        clock = SystemClock()
+        listening = Listeners(
+            "statsd", lambda told: Statsd("site", map(read_address, told), door.store, clock, every_s=60)
+        )
         listening.on_site(site(f"udp:{port}"))  # told, and the house goes on
     listening.on_site(site(f"tcp:{port}", f"udp:{port}"))
     with socket.create_connection(("127.0.0.1", port)) as sender:

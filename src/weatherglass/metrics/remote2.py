@@ -145,7 +145,8 @@ def _text(found: wire2.Request, ref: int) -> str:
 
 def _families(taken: Request, found: wire2.Request, good: BoolArray) -> None:
     told = found.series[good & (found.series[:, 4:7] != 0).any(axis=1)][:, 3:7]
-    for name_ref, kind, help_ref, unit_ref in np.unique(told, axis=0).tolist():
+    _, first = np.unique(told[:, 0], return_index=True)  # every series of a name says the same
+    for name_ref, kind, help_ref, unit_ref in told[first].tolist():
         try:
             name, text, unit = (_text(found, ref) for ref in (name_ref, help_ref, unit_ref))
         except UnicodeDecodeError:
