@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
+from weatherglass.base.bursts import burst_log10 as burst_log10
+
 Z95 = 1.959964
 """Two-sided 95 % point of the normal distribution."""
 
@@ -111,14 +113,3 @@ def time_to(points: Sequence[tuple[float, float]], limit: float) -> float:
     if slope <= 0 or not points:
         return math.inf
     return max(0.0, (limit - points[-1][1]) / slope)
-
-
-def burst_log10(count: int, mean: float) -> float:
-    """-log10 P(N ≥ count) for a Poisson N: how unlikely this many error lines are."""
-    if count <= 0:
-        return 0.0
-    mean = max(mean, 1e-3)
-    if count <= mean:
-        return 0.0
-    # Chernoff's bound serves: it is within a factor of ten and never underflows.
-    return (mean - count + count * math.log(count / mean)) / math.log(10)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from weatherglass.health.signals import burst_log10
+from weatherglass.base.bursts import burst_log10
 
 BUCKETS = 48
 RECENT = 6
