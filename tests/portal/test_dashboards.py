@@ -14,6 +14,8 @@ from portal import fake_cloud, real_metrics
 from portal.fake_cloud import FakeRooms
 from portal.pages import PAGE, client, read
 from weatherglass.metrics.dashboards import Dashboards
+from weatherglass.metrics.histogram import Histogram, side
+from weatherglass.metrics.native import NativeSamples
 from weatherglass.portal.live import paced
 
 HOSTS = """
@@ -150,6 +152,19 @@ def test_a_file_that_changes_is_read_again(rooms: FakeRooms) -> None:
     assert "<h1>Another</h1>" in page_of(rooms, slug="fresh")
     (folder / "fresh.yaml").unlink()
     assert client(rooms).get("/dashboards/fresh", headers=PAGE).status_code == 404
+
+
+def test_a_native_histogram_is_no_nought(rooms: FakeRooms) -> None:
+    one = Histogram(count=2, sum=3.0, positive=side([0], [2.0]))
+    batch = NativeSamples([(("__name__", "native_seconds"),)], [[real_metrics.NOW_MS]], [[one]])
+    rooms.metrics.append_histograms("site", batch)  # type: ignore[attr-defined]
+    file = rooms.more["dashboards"].folders[0] / "native.yaml"
+    file.write_text(
+        "title: N\nrows: [{panels: [{title: A, kind: stat, query: native_seconds}, {title: B, kind: stat, query: histogram_count(native_seconds)}]}]\n"
+    )
+    found = panels(page_of(rooms, slug="native"))
+    file.unlink()
+    assert "–" in found["A"] and re.search(r"<dd>2\b", found["B"])
 
 
 def test_nothing_there_teaches(rooms: FakeRooms) -> None:

@@ -18,6 +18,8 @@ from portal import fake_cloud, real_metrics
 from portal.fake_cloud import NOW, FakeRooms
 from portal.pages import PAGE, client, read
 from weatherglass.base.errors import Invalid
+from weatherglass.metrics.histogram import Histogram, side
+from weatherglass.metrics.native import NativeSamples
 from weatherglass.metrics.promql import AGGREGATORS, FUNCTIONS
 from weatherglass.portal.explore import asking, marked
 from weatherglass.portal.explore.completing import reference
@@ -98,6 +100,15 @@ def test_a_mistake_is_shown_where_it_is(rooms: FakeRooms) -> None:
 
 def test_an_annotation_is_told(rooms: FakeRooms) -> None:
     assert "might not be a counter" in html.unescape(asked(rooms, q="rate(queue_seconds[1m])"))
+
+
+def test_a_native_histogram_is_told_and_not_drawn_as_nought(rooms: FakeRooms) -> None:
+    one = Histogram(count=2, sum=3.0, positive=side([0], [2.0]))
+    batch = NativeSamples([(("__name__", "native_seconds"),)], [[real_metrics.NOW_MS]], [[one]])
+    rooms.metrics.append_histograms("site", batch)  # type: ignore[attr-defined]
+    page = asked(rooms, q="native_seconds", range="15m")
+    assert "Native histograms are not drawn" in page and "data-chart" not in page
+    assert chart_of(asked(rooms, q="histogram_count(native_seconds)", range="15m"))["data"][1][-1] == 2
 
 
 @pytest.mark.parametrize(

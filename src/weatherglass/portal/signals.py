@@ -5,8 +5,11 @@ A query that cannot be answered is said in the chart's place; a page never fails
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from weatherglass.base.errors import WeatherglassError
 from weatherglass.base.ids import SITE_TENANT, kind_of, name_of
@@ -114,8 +117,17 @@ def shapes(
     }
 
 
+def drawable(result: Any) -> Any:
+    """The result without its native histograms: a cell of one has no number to draw."""
+    if result.histograms is None:
+        return result
+    floats = [[cell is None for cell in row] for row in result.histograms.tolist()]
+    return replace(result, present=result.present & np.array(floats, bool).reshape(result.present.shape))
+
+
 def rows(result: Any) -> list[list[float | None]]:
-    """The values of a QueryResult, None where there is none (a NaN draws nothing either)."""
+    """The values of a QueryResult, None where there is none (a NaN draws nothing either, nor does a histogram)."""
+    result = drawable(result)
     return [
         [float(v) if p and v == v else None for v, p in zip(values, present, strict=True)]
         for values, present in zip(result.values.tolist(), result.present.tolist(), strict=True)
@@ -166,8 +178,8 @@ def chart(
         )
     labels = [dict(series) for series in result.series]
     lines = tuple(
-        Line(legend(own, labels), tuple(values))
-        for own, values in zip(labels[:LINES_AT_MOST], rows(result), strict=False)
+        Line(label, tuple(values))
+        for label, values in zip(legends(labels)[:LINES_AT_MOST], rows(result), strict=False)
     )
     return Chart(times=tuple(t / 1000 for t in result.times_ms.tolist()), lines=lines, **frame)
 
@@ -184,14 +196,19 @@ def first_ns(visit: Visit, drawn: Chart) -> int:
     return max(start_ns, min(int(first * SECOND_NS), began_ns))
 
 
-def legend(own: Mapping[str, str], every: list[dict[str, str]]) -> str:
-    """What tells a series from its neighbours: the labels that differ, or its whole name when alone."""
-    differing = [k for k in own if any(other.get(k) != own[k] for other in every)] if len(every) > 1 else []
-    shown = differing or [k for k in own if k != "__name__"]
-    text = ", ".join(
-        f"{own[k]}" if len(shown) == 1 else f"{k}={own[k]}" for k in sorted(shown) if k != "__name__"
-    )
-    return text or own.get("__name__", "value")
+def legends(every: Sequence[Mapping[str, str]]) -> list[str]:
+    """What tells each series from its neighbours: the labels that differ, or its whole name when alone."""
+    first = every[0] if every else {}
+    names = {name for one in every for name in one}
+    differing = {k for k in names if any(other.get(k) != first.get(k) for other in every)}
+    found = []
+    for own in every:
+        shown = [k for k in own if k in differing] or [k for k in own if k != "__name__"]
+        text = ", ".join(
+            f"{own[k]}" if len(shown) == 1 else f"{k}={own[k]}" for k in sorted(shown) if k != "__name__"
+        )
+        found.append(text or own.get("__name__", "value"))
+    return found
 
 
 def series_name(labels: Mapping[str, str]) -> str:

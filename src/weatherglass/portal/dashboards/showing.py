@@ -209,9 +209,10 @@ class Showing:
             else:
                 result = room.query(tenant, query.expr, end_ms)
             every = [dict(labels) for labels in result.series]
-            for labels, values in zip(every, signals.rows(result), strict=True):
+            others = signals.legends(every)
+            for labels, other, values in zip(every, others, signals.rows(result), strict=True):
                 scaled = tuple(None if v is None else v * scale for v in values)
-                found.append(Series(number, named(query.legend, labels, every), labels, scaled))
+                found.append(Series(number, named(query.legend, labels, other), labels, scaled))
         return times, found
 
     def _chart(self, shown: Shown, times: tuple[float, ...], series: Sequence[Series]) -> Chart:
@@ -229,11 +230,9 @@ class Showing:
 _LABEL = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 
 
-def named(legend: str, labels: Mapping[str, str], every: list[dict[str, str]]) -> str:
+def named(legend: str, labels: Mapping[str, str], otherwise: str) -> str:
     """A series' name: the legend with its labels put in, else what tells it from its neighbours."""
-    if not legend:
-        return signals.legend(labels, every)
-    return _LABEL.sub(lambda form: labels.get(form[1], ""), legend).strip() or signals.legend(labels, every)
+    return _LABEL.sub(lambda form: labels.get(form[1], ""), legend).strip() or otherwise
 
 
 def reduced(values: Sequence[Value], calculation: str) -> Value:

@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from weatherglass.base.errors import WeatherglassError
 from weatherglass.base.time import MS_NS, SECOND_NS
 from weatherglass.portal import signals
@@ -79,8 +81,16 @@ class Answer(NamedTuple):
 
 
 class _Found(NamedTuple):
+    """One series; `values` are taken out of the answer's arrays where they are drawn."""
+
     label: str
-    values: tuple[Value, ...]
+    row: Row
+    result: Any
+    at: int
+
+    def values(self) -> tuple[Value, ...]:
+        cells = zip(self.result.values[self.at].tolist(), self.result.present[self.at].tolist(), strict=True)
+        return tuple(v if there and v == v else None for v, there in cells)
 
 
 def answer(visit: Visit, question: Question) -> Answer:
@@ -105,7 +115,7 @@ def answer(visit: Visit, question: Question) -> Answer:
             except WeatherglassError as error:
                 problems.append(Problem(letter, error.message, error.mend, marked(expr, error.where)))
                 break
-            found += [_Found(before + one.label, one.values) for one in lines]
+            found += [one._replace(label=before + one.label) for one in lines]
             notes += [one for one in said if one not in notes]
             if not shift_ms:
                 costs.append(cost._replace(letter=letter))
@@ -114,7 +124,7 @@ def answer(visit: Visit, question: Question) -> Answer:
         title=" · ".join(question.queries),
         unit=unit,
         times=times,
-        lines=tuple(Line(one.label, one.values) for one in found[: signals.LINES_AT_MOST]),
+        lines=tuple(Line(one.label, one.values()) for one in found[: signals.LINES_AT_MOST]),
         query=question.queries[0],
         start=start_s,
         end=end_s,
@@ -133,13 +143,17 @@ def _asked(
         visit.lens.partition, expr, start_ms, end_ms, step_ms, query=query
     )
     took_ms = (time.perf_counter() - began) * 1000
+    native = result.histograms is not None
+    result = signals.drawable(result)
     labels = [dict(series) for series in result.series]
     lines = [
-        _Found(signals.legend(own, labels), tuple(values))
-        for own, values in zip(labels, signals.rows(result), strict=True)
+        _Found(label, row, result, i)
+        for i, (label, row) in enumerate(zip(signals.legends(labels), _shorts(result), strict=True))
     ]
     steps = tuple(_steps(query.trace.roots))
     said = [*result.warnings, *result.infos]
+    if native:
+        said.append("Native histograms are not drawn; ask for histogram_quantile, _avg or _count of them.")
     return lines, Cost("", expr, query.trace.samples, took_ms, len(lines), steps), said
 
 
@@ -157,16 +171,31 @@ def _steps(nodes: Sequence[Seen], depth: int = 0) -> Iterator[Step]:
         yield from _steps(node.inner, depth + 1)
 
 
+def _shorts(result: Any) -> list[Row]:
+    """Last, least, most and mean of every series, whole-array; None where there is nothing."""
+    there = result.present & ~np.isnan(result.values)
+    counts = there.sum(axis=1)
+    if not result.values.size:
+        return []
+    last_at = there.shape[1] - 1 - np.argmax(there[:, ::-1], axis=1)
+    columns = (
+        result.values[np.arange(len(there)), last_at],
+        np.min(result.values, axis=1, where=there, initial=np.inf),
+        np.max(result.values, axis=1, where=there, initial=-np.inf),
+        np.sum(result.values, axis=1, where=there) / np.maximum(counts, 1),
+    )
+    return [
+        Row(-1, "", *cells) if count else Row(-1, "", None, None, None, None)
+        for count, *cells in zip(counts.tolist(), *(column.tolist() for column in columns), strict=True)
+    ]
+
+
 def _rows(found: Sequence[_Found]) -> list[Row]:
     """The greatest last value first."""
-    rows = []
-    for i, one in enumerate(found):
-        line = i if i < signals.LINES_AT_MOST else -1
-        known = [v for v in one.values if v is not None]
-        if known:
-            rows.append(Row(line, one.label, known[-1], min(known), max(known), sum(known) / len(known)))
-        else:
-            rows.append(Row(line, one.label, None, None, None, None))
+    rows = [
+        one.row._replace(line=i if i < signals.LINES_AT_MOST else -1, label=one.label)
+        for i, one in enumerate(found)
+    ]
     return sorted(rows, key=lambda row: -(row.last if row.last is not None else float("-inf")))
 
 
