@@ -242,3 +242,10 @@ def test_what_a_file_lacks_is_listed(tmp_path: Path) -> None:
         any(p.startswith("P: parse error") for p in problems) and "P: there is no variable $who" in problems
     )
     assert "no such file" in checked(tmp_path / "none.yaml")[0].lower()
+
+
+@pytest.mark.parametrize(
+    "file", sorted((HERE.parents[1] / "examples").glob("*/dashboards/*.yaml")), ids=lambda p: p.name
+)
+def test_the_examples_are_good(file: Path) -> None:
+    assert checked(file) == [] and read(file).panels
