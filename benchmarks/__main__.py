@@ -9,6 +9,9 @@ import time
 
 PROGRAMS: dict[str, tuple[str, ...]] = {
     "metrics_ingest": ("--hosts", "20", "--points", "2880", "--rounds", "4"),
+    "metrics_gnocchi": (),
+    "metrics_queries": (),
+    "metrics_mixed": (),
     "metrics_scale": (),
     "metrics_scrape": (),
     "logs_store": ("--events", "40000", "--rounds", "3"),
@@ -16,12 +19,17 @@ PROGRAMS: dict[str, tuple[str, ...]] = {
     "network_compile": (),
     "shares_guard": (),
     "shares_verify": (),
+    "pipelines_scale": ("--trials", "40"),
+    "pipelines_profiler": ("--runs", "9"),
     "server_start": ("--runs", "10"),
     "agent_rest": ("--seconds", "600"),
     "drills": ("--runs", "10"),
 }
 QUICK: dict[str, tuple[str, ...]] = {
     "metrics_ingest": ("--hosts", "5", "--points", "1440", "--rounds", "2"),
+    "metrics_gnocchi": ("--metrics", "20", "--live", "4", "--batched", "1", "--count", "0"),
+    "metrics_queries": ("--hosts", "5", "--points", "1440", "--repeat", "3", "--small", "300"),
+    "metrics_mixed": ("--hosts", "5", "--points", "1440", "--rounds", "2", "--writes", "150"),
     "metrics_scale": ("--series", "1000,10000", "--points", "120"),
     "metrics_scrape": ("--targets", "4", "--seconds", "10"),
     "logs_store": ("--events", "10000", "--rounds", "1"),
@@ -29,6 +37,8 @@ QUICK: dict[str, tuple[str, ...]] = {
     "network_compile": ("--nodes", "10"),
     "shares_guard": ("--gigabytes", "0.5", "--rounds", "1"),
     "shares_verify": ("--tenants", "200"),
+    "pipelines_scale": ("--trials", "8"),
+    "pipelines_profiler": ("--runs", "3"),
     "server_start": ("--runs", "3"),
     "agent_rest": ("--seconds", "60"),
     "drills": ("--runs", "2"),
