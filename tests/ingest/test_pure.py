@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +16,7 @@ from weatherglass.metrics.exemplars import Exemplars
 from weatherglass.metrics.formats import influx, otlp, statsd
 from weatherglass.metrics.formats.taken import Exemplar
 from weatherglass.metrics.scrape.statsd import read_address
-from weatherglass.metrics.types import Matcher
+from weatherglass.metrics.types import STALE_BITS, Matcher
 
 
 @pytest.mark.parametrize(
@@ -39,6 +40,30 @@ def test_labels_of_otlp() -> None:
     assert [otlp.label_of(one) for one in ("http.code", "2xx", "_own", "__name")] == [
         "http_code", "key_2xx", "key_own", "__name",
     ]  # fmt: skip
+
+
+def test_attributes_of_every_kind_become_texts() -> None:
+    request = ExportMetricsServiceRequest()
+    metric = request.resource_metrics.add().scope_metrics.add().metrics.add(name="g")
+    point = metric.gauge.data_points.add(as_double=1.0)
+    point.attributes.add(key="a.b").value.double_value = 1234567.25
+    point.attributes.add(key="a-b").value.int_value = 7
+    point.attributes.add(key="c").value.bool_value = True
+    point.attributes.add(key="d").value.array_value.values.add(string_value="x")
+    point.attributes.add(key="empty").value.string_value = ""
+    (series,) = otlp.received(request, 0).series
+    assert dict(series) == {
+        "__name__": "g", "a_b": "7;1234567.25", "c": "true", "d": '{"arrayValue": {"values": [{"stringValue": "x"}]}}',
+    }  # fmt: skip
+
+
+def test_a_point_without_a_value_ends_its_series() -> None:
+    request = ExportMetricsServiceRequest()
+    metric = request.resource_metrics.add().scope_metrics.add().metrics.add(name="g")
+    metric.gauge.data_points.add(flags=1)
+    metric.gauge.data_points.add()
+    taken = otlp.received(request, 0)
+    assert np.array(taken.values).view(np.uint64).tolist() == [STALE_BITS] and taken.rejected == 1
 
 
 def exponential(scale: int, counts: list[int], offset: int) -> otlp.Received:

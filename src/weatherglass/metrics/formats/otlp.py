@@ -90,7 +90,7 @@ def text_of(value: Any) -> str:
     if kind == "int_value":
         return str(value.int_value)
     if kind == "double_value":
-        return f"{value.double_value:g}"
+        return repr(value.double_value).removesuffix(".0")
     if kind == "bytes_value":
         import base64
 
