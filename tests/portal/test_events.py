@@ -25,6 +25,7 @@ from weatherglass.base.time import iso
 from weatherglass.logs import filter as f
 from weatherglass.logs.lucene import parse
 from weatherglass.logs.parts import covered
+from weatherglass.metrics.dashboards import Dashboards
 from weatherglass.metrics.formats.taken import Exemplar
 from weatherglass.portal.events.bars import bars
 from weatherglass.portal.events.detail import pieces
@@ -371,3 +372,19 @@ def test_pieces_of_a_message() -> None:
     assert pieces("<*>", ("a <*> b",)) == [("a <*> b", True)]
     assert pieces("<*><*>", ("", "x")) == [("", True), ("x", True)]
     assert pieces("a <*>", ()) == [("a <*>", False)]
+
+
+def test_a_panel_of_lines_on_a_dashboard(rich: FakeRooms, tmp_path: Path) -> None:
+    (tmp_path / "trouble.yaml").write_text(
+        "title: Trouble\nrange: 1h\nvariables: {service: {values: [keystone, neutron]}}\nrows:\n  - panels:\n"
+        "      - {title: 'Errors of $service', kind: logs, query: 'level:ERROR AND service:$service'}\n"
+        "      - {title: Wrong, kind: logs, query: 'level:('}\n"
+    )
+    rich.more = {"dashboards": Dashboards(lambda: [tmp_path])}
+    browser = client(rich)
+    page = browser.get("/dashboards/trouble", params={"var-service": "neutron"}).text
+    assert read(page).wrong == []
+    assert "Errors of neutron" in page and "port binding failed" in page and "authenticate" not in page
+    [all_of_it] = links(page, "/events?q=level%3AERROR+AND+service%3Aneutron")
+    assert "2 events" in page and "2 events" in browser.get(all_of_it).text
+    assert "the query" in page or "missing" in page

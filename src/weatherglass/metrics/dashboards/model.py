@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-Kind = Literal["timeseries", "stat", "gauge", "bars", "table", "heatmap", "text", "unknown"]
-KINDS: tuple[Kind, ...] = ("timeseries", "stat", "gauge", "bars", "table", "heatmap", "text")
+Kind = Literal["timeseries", "stat", "gauge", "bars", "table", "heatmap", "logs", "text", "unknown"]
+KINDS: tuple[Kind, ...] = ("timeseries", "stat", "gauge", "bars", "table", "heatmap", "logs", "text")
 VariableKind = Literal["query", "list", "text", "constant"]
 STATES = ("healthy", "sick", "dying", "dead", "unknown")
 WIDTH = 24

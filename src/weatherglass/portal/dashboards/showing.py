@@ -27,6 +27,7 @@ from weatherglass.metrics.dashboards.model import Variable
 from weatherglass.portal import signals
 from weatherglass.portal.charts import Chart, Line, Value, nice_step
 from weatherglass.portal.dashboards.heat import Heat, heat
+from weatherglass.portal.dashboards.lines import Lines, lines
 from weatherglass.portal.kit import Visit
 
 POINTS = 160
@@ -56,7 +57,7 @@ class Table(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """A panel with its answer; of the last five only what its kind asks for is there."""
+    """A panel with its answer; of the last six only what its kind asks for is there."""
 
     panel: Panel
     title: str
@@ -67,6 +68,7 @@ class Shown(NamedTuple):
     figures: tuple[Figure, ...] = ()
     table: Table | None = None
     heat: Heat | None = None
+    lines: Lines | None = None
 
 
 class Series(NamedTuple):
@@ -176,6 +178,12 @@ class Showing:
             return shown._replace(
                 problem="Not asked: the panels before took too long. Choose a shorter range."
             )
+        if panel.kind == "logs":
+            try:
+                found = lines(self._visit, title, queries[0].expr, self._start_ns, self._end_ns)
+            except WeatherglassError as error:
+                return shown._replace(problem=error.message + (f" ({error.mend})" if error.mend else ""))
+            return shown._replace(lines=found)
         over_span = panel.kind in ("timeseries", "heatmap") or panel.calculation != "last"
         try:
             times, series = self._ask(queries, over_span, panel.scale)
