@@ -21,6 +21,18 @@ KEYSTONE = 'weatherglass_replica_cpu_seconds_total{service="keystone"}'
 REQUEST = "req-"
 
 
+FROM_LOGS = (
+    'weatherglass_log_events_total{level="ERROR",service=~"keystone|placement"}',
+    'weatherglass_log_new_templates_total{level="ERROR"}',
+    'weatherglass_log_template_events_total{level="ERROR"}',
+)
+
+
+def total(house: House, metric: str) -> float:
+    """The sum of a counter over its series, 0 where there is none."""
+    return sum(float(one["value"][1]) for one in house.query(f"sum({metric})"))
+
+
 def replicas(house: House) -> dict[str, int]:
     """Main processes of this house's replicas, as podman and the kernel have them: are they still the same?"""
     form = "{{.Name}} {{.State.Pid}} {{range .Mounts}}{{.Source}} {{end}}"
@@ -92,6 +104,7 @@ def test_events_arrive_with_their_fields(institute: House) -> None:
 @pytest.mark.parametrize("name", DRILLS)
 def test_drill(institute: House, name: str) -> None:
     wait(lambda: well(institute), 90, "all is well")
+    before = {metric: total(institute, metric) for metric in FROM_LOGS} if name == "kill-store" else {}
     code, report = institute.cli_json("drill", "run", name, timeout_s=280)
     shown = "\n".join(
         [
@@ -105,6 +118,18 @@ def test_drill(institute: House, name: str) -> None:
     print(f"\n{name}: {report['delays']}\n{report['sentence']}")
     assert code == 0, shown
     assert report["passed"]
+    # What its dependants wrote when the database was gone has become metrics by itself.
+    for metric, was in before.items():
+        now = wait(
+            lambda metric=metric, was=was: total(institute, metric) > was and total(institute, metric),
+            60,
+            metric,
+        )
+        print(f"{metric}: {was:g} before, {now:g} after")
+    if before:
+        assert wait(
+            lambda: institute.query("max_over_time(weatherglass_log_error_burst[5m]) > 4"), 60, "a burst"
+        )
 
 
 def test_a_traceback_is_one_event(institute: House) -> None:
