@@ -7,6 +7,7 @@ import pytest
 from openstack.cloud import wait
 from openstack.conftest import Watching
 from openstack.driver import Driver
+from weatherglass.metrics.openstack.client import Client
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +141,39 @@ def test_keystone_down_is_said_and_forgets_nothing(watching: Watching, things: d
     finally:
         del watching.recorder.down["keystone"]
     assert watching.house.openstack.poll("real").error == ""
+
+
+@pytest.mark.parametrize(
+    ("service", "path", "key"),
+    [
+        ("neutron", "/networks", "networks"),
+        ("neutron", "/ports", "ports"),
+        ("nova", "/servers/detail", "servers"),
+        ("glance", "/images", "images"),
+    ],
+)
+def test_small_pages_come_to_the_same(
+    watching: Watching, things: dict[str, str], service: str, path: str, key: str
+) -> None:
+    client = Client(watching.house.openstack.cloud("real"))
+    try:
+        whole = client.list(service, path, key)
+        paged = client.list(service, path, key, {"limit": "1"})
+    finally:
+        client.close()
+    assert whole and [one["id"] for one in paged] == [one["id"] for one in whole]
+
+
+def test_a_service_that_hangs_is_waited_for_so_long_and_no_longer(
+    watching: Watching, things: dict[str, str]
+) -> None:
+    watching.recorder.down["glance"] = 0
+    try:
+        told = watching.house.openstack.poll("real")
+    finally:
+        del watching.recorder.down["glance"]
+    assert told.failed == {"glance": "it does not answer in time"} and told.seconds < 20
+    assert watching.value("openstack_glance_up") == 0 and watching.value("openstack_nova_up") == 1
 
 
 def test_a_token_that_was_revoked_is_renewed(
