@@ -23,7 +23,7 @@ BAND = 0.90
 _PRIOR_SIGMA, _PRIOR_RUNS = 0.03, 2.0
 """Runs on a quiet cloud vary by some per cent: worth two runs' knowledge where there are few."""
 _FLOOR = 1e-4  # relative error below which laws are not told apart
-_SHARPNESS, _PER_TERM = 0.35, 0.7  # measured: docs/pipelines.md, `python -m benchmarks pipelines_scale`
+_SHARPNESS, _PER_TERM = 0.25, 0.5  # measured: docs/pipelines.md, `python -m benchmarks pipelines_scale`
 _KEPT = 0.02  # a law with less weight says nothing of use
 
 

@@ -90,6 +90,12 @@ LAWS: dict[str, Law] = {
         "T = a + b s/n + c log n + d n: fixed, parallel, tree-shaped and all-to-one work "
         "(Venkataraman et al. 2016).",
     ),
+    "sublinear": Law(
+        (lambda n, s: np.ones_like(n), lambda n, s: s / n, lambda n, s: s / np.sqrt(n)),
+        lambda theta, s: Bends((theta[..., 1] + theta[..., 2]) * s, 0.0 * theta[..., 0], 0.0 * theta[..., 0]),
+        lambda theta: dict(zip(("fixed_s", "parallel_s", "root_s"), map(float, theta), strict=True)),
+        "T = a + b s/n + c s/√n: work whose pieces meet at edges, so that each instance helps a little less.",
+    ),
 }
 
 

@@ -18,7 +18,7 @@ import socket
 import sys
 import time
 
-FIRST_S, GROWTH, SLOWEST_S = 0.004, 1.5, 0.5
+FIRST_S, GROWTH, SLOWEST_S = 0.005, 1.8, 1.0
 COSTLY = 0.003  # share of the task's time that looking at memory maps may take
 MOST_POINTS = 240
 TICK = os.sysconf("SC_CLK_TCK")

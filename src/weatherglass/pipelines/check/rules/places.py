@@ -11,7 +11,7 @@ from weatherglass.pipelines.check.rules.looks import ALL, NOT_IN_IMAGES, RUNS, e
 _BEFORE = r"(?<![\w.$}\])/~*\\:%-])(?<!://)"
 _SITE = (
     r"/(?:nfs\w*|hps|lustre\d*|gpfs\d*|scratch\d*|lscratch|beegfs|panfs|pfs|afs|isilon|ddn|ceph\w*|glusterfs|ebi|"
-    r"homes|Users|users|cluster|clusterfs|shared|share|projects?|proj|groups?|grp|work\d*|xdisk|sc|gs|net|ifs|oak|"
+    r"homes|Users|users|cluster|clusterfs|shared|share\w*|projects?|proj|groups?|grp|work\d*|xdisk|sc|gs|net|ifs|oak|"
     r"data\d+|fs\d+|vol\d+|N/(?:scratch|slate|project)|fh/fast|mnt/(?:nfs|lustre|gpfs|beegfs|scratch|shared|home|isilon)\w*|"
     r"software|softwares|sw|modules|cvmfs)(?=/)/[\w.${}*<>{}@+-]+"
 )

@@ -146,7 +146,7 @@ RULES = (
     ),
     Rule(
         "module-load",
-        RUNS,
+        RUNS | {Kind.CONFIG},
         _modules,
         "Modules are installed by one site's administrators: elsewhere the command or the version is not there.",
         "A container by digest, or a conda environment with versions, declared on the step.",
