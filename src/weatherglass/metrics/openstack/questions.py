@@ -89,6 +89,9 @@ QUESTIONS: tuple[Question, ...] = (
 SERVICES = tuple(dict.fromkeys(one.service for one in QUESTIONS))
 
 
+Things = list[dict[str, Any]]
+
+
 @dataclass(slots=True)
 class Answers:
     """What a cloud said. A service that did not answer is in `failed`; what it did not say is not in `told`."""
@@ -103,12 +106,12 @@ class Answers:
     project: str = ""
     blind: str = ""  # why nobody could be asked at all
 
-    def list(self, service: str, name: str) -> list[dict[str, Any]]:
+    def list(self, service: str, name: str) -> Things:
         """The answer to a question that gives a list; nothing where it was not answered."""
         found = self.told.get(service, {}).get(name)
         return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
-    def things(self, service: str, name: str) -> list[dict[str, Any]]:
+    def things(self, service: str, name: str) -> Things:
         """Those of a list that have an id by which they can be known again."""
         return [
             one for one in self.list(service, name) if isinstance(one.get("id"), str) and one["id"].strip()
