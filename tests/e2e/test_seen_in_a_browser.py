@@ -24,6 +24,7 @@ PAGES = {
     "alerts": "/i/",
     "explore": "/explore?range=15m&q=sum+by+(service)+(rate(weatherglass_replica_cpu_seconds_total[1m]))",
     "events": "/events?range=15m",
+    "templates": "/templates?range=15m",
     "deploy": "/deploy",
     "ledger": "/ledger",
     "settings": "/settings",
