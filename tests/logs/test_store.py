@@ -268,12 +268,14 @@ def test_blocks_are_plain_parquet(open_logs: OPEN, tmp_path: Path) -> None:
 
 
 def test_what_a_template_went_into_is_known_after_a_restart(open_logs: OPEN) -> None:
-    logs = open_logs()
+    clock = ManualClock()
+    logs = open_logs(clock=clock)
     given = [
         f"Volume {word} has gone away" for word in ("apple", "pear", "plum", "fig", "kiwi", "lime", "nut")
     ]
     ids = []
     for number, text in enumerate(given):
+        clock.advance(301)
         logs.write_raw("site", [RawEvent(T0 + number, (), text)])
         logs.seal("site")
         ids.append(logs.templates("site")[0].id)

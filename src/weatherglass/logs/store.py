@@ -52,6 +52,7 @@ MAX_LABELS = 32
 _DROP_EVERY_S = 60
 _TELL_EVERY_S = 0.5
 _COUNT_EVERY_S = 15
+_MINER_EVERY_S = 300
 _REMEMBERED = 4096  # writes that a repetition is told by
 _log = logging.getLogger(__name__)
 
@@ -381,16 +382,23 @@ class Logs(Reader):
             for part in parts:
                 days[part.at_ns // DAY_NS] += part.size
             with head.taking:
-                known = head.taker.known
-                learnt = head.taker.miner.state() if known != head.taker.saved else None
+                learnt = self._learnt(head.taker)
             self._catalogue.sealed(block, barrier, keep, days, learnt)
-            head.taker.saved = known
+            if learnt is not None:
+                head.taker.saved = head.taker.known, self._clock.monotonic()
             with self._lock:
                 self._shelf.add(block)
                 head.drop(barrier)
                 self._counts.failure = ""
             self._journal.trim(self._behind(keep))
             return len(table)
+
+    def _learnt(self, taker: Taker) -> bytes | None:
+        """The miner's state, if it is worth its time: with many templates it takes as long as a thousand events."""
+        known, at = taker.saved
+        if taker.known == known or self._clock.monotonic() - at < _MINER_EVERY_S:
+            return None
+        return taker.miner.state()
 
     def _behind(self, keep: int) -> int:
         """Where the log may begin when blocks hold all below `keep`: a segment earlier, so that a server that was

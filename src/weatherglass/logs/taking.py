@@ -65,8 +65,8 @@ class Taker:
 
     def __init__(self, miner: Miner | None = None) -> None:
         self.miner = miner or Miner()
-        self.saved = self.known
-        """`known` when the miner's state was saved last."""
+        self.saved = self.known, -1e9
+        """`known` when the miner's state was saved last, and when that was (monotonic)."""
         self._parser = Parser()
         self._fitter = Fitter()
         self._straight = Straight()

@@ -7,7 +7,7 @@ same at both ends.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -106,7 +106,24 @@ def _names(cluster: Cluster, place: int) -> frozenset[str]:
     return frozenset(found or {WORD})
 
 
-def items_of(cluster: Cluster, row: Row, upto: int, *, loose: bool = False) -> list[Item]:
+def free_places(cluster: Cluster) -> dict[int, tuple[str, str, frozenset[str]]]:
+    """Place that varies → what all its values begin with, end with, their types. The same for every row, of which a
+    cluster may have a thousand."""
+    return {
+        place: (*shared_ends(cluster.values[place]), _names(cluster, place))
+        for place, shape in enumerate(cluster.pattern)
+        if shape is None
+    }
+
+
+def items_of(
+    cluster: Cluster,
+    row: Row,
+    upto: int,
+    free: Mapping[int, tuple[str, str, frozenset[str]]],
+    *,
+    loose: bool = False,
+) -> list[Item]:
     """One row of a cluster as texts and slots; no anchors from token `upto` on (`loose`: from the one before)."""
     out: list[Item] = []
     none: frozenset[str] = frozenset()
@@ -127,11 +144,11 @@ def items_of(cluster: Cluster, row: Row, upto: int, *, loose: bool = False) -> l
                     left -= _size(part)
                     out.append(Item(part, begin, Ref(place, BEGIN, -left), none, order == 1))
         if shape is None:
-            prefix, suffix = shared_ends(cluster.values[place])
+            prefix, suffix, names = free[place]
             head, tail = Ref(place, BEGIN, _size(prefix)), Ref(place, END, -_size(suffix))
             if prefix:
                 out.append(Item(prefix, Ref(place, BEGIN, 0), head, none, False))
-            out.append(Item(None, head, tail, _names(cluster, place), False))
+            out.append(Item(None, head, tail, names, False))
             if suffix:
                 out.append(Item(suffix, tail, Ref(place, END, 0), none, False))
             continue
@@ -206,7 +223,10 @@ def lay_out(
     With `upto`, all from that token on is free text: one variable, less what is the same in all.
     """
     limit = 1 << 30 if upto is None else upto
-    parts = [_split(items_of(cluster, row, limit, loose=loose)) for cluster, row in clusters]
+    free = {id(cluster): free_places(cluster) for cluster in {id(one): one for one, _ in clusters}.values()}
+    parts = [
+        _split(items_of(cluster, row, limit, free[id(cluster)], loose=loose)) for cluster, row in clusters
+    ]
     words = [item.text for item in parts[0][1]]
     if any([item.text for item in anchors] != words for _, anchors in parts):
         return None
