@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -150,6 +151,8 @@ def test_debug_logs_through_failures(
         broken(cloud)
     finally:
         cloud.down()
+    # For `benchmarks.logs_peers`, which measures real DEBUG logs where there are some.
+    shutil.copytree(cloud.logs, request.config.cache.mkdir("openstack-logs"), dirs_exist_ok=True)
     files = said(cloud.logs)
     formats = understood(files)
     levels = Counter(level for parsed in files.values() for level in parsed.level)
