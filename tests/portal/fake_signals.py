@@ -159,6 +159,9 @@ class FakeMetrics:
             ["__name__", "entity", "host", "replica", "service", "vantage", "volume"] if self.filled else []
         )
 
+    def exemplars(self, tenant: str, matchers_list: Any, start_ms: int, end_ms: int) -> list[Any]:
+        return []
+
     def metadata(self, tenant: str) -> dict[str, Any]:
         return (
             {"node_load1": [{"type": "gauge", "help": "1 minute load average.", "unit": ""}]}
