@@ -33,7 +33,7 @@ def test_every_field_is_told(heading: str, record: Any) -> None:
 
 
 def test_kinds_and_formats_are_told() -> None:
-    kinds = PAGE.partition("Kinds of panels are")[2].partition(".")[0]
+    kinds = PAGE.partition("Kinds of panels are")[2].partition(". A ")[0]
     assert set(re.findall(r"`(\w+)`", kinds)) == set(KINDS)
     formats = PAGE.partition("`${name:pipe}` (")[2].partition(")")[0]
     assert set(re.findall(r"`(\w+)`", formats)) | {"pipe", "text"} == set(FORMATS)
