@@ -125,6 +125,7 @@ class Server:
     tidy: Callable[[Server], None] = lambda server: None  # brings what is stored into the form it is kept in
     at_rest: Callable[[Server], int] | None = None  # bytes of that form alone
     cpu: float = 0.0
+    began: float | None = None  # its CPU clock at the first request
     wall: float = 0.0
     samples: int = 0
     peak: float = 0.0
@@ -158,6 +159,7 @@ class Server:
         """Remote write, one request after the other on one connection; what it took is added up."""
         wire, count = self.wire(), 0
         before, start = self.cpu_s(), time.perf_counter()
+        self.began = before if self.began is None else self.began
         for body in bodies:
             sent = time.perf_counter()
             status, text = wire.ask("POST", self.write_path, body, WRITE_HEADERS)
@@ -166,15 +168,15 @@ class Server:
             self.latencies.append(time.perf_counter() - sent)
             count += 1
         self.wall += time.perf_counter() - start
-        self.cpu += self.cpu_s() - before
+        self.cpu = self.cpu_s() - self.began
         self.samples += samples_each * count
         self.peak = max(self.peak, self.rss_mb())
         wire.close()
 
     def settle(self, most_s: int = 45) -> None:
-        """Waits until the processes are idle for 3 s; what they worked meanwhile counts too."""
+        """Waits until the processes are idle for 3 s; all that they worked since the first request counts, while
+        others were loaded too."""
         last, quiet = self.cpu_s(), 0
-        first = last
         for _ in range(most_s):
             time.sleep(1)
             now = self.cpu_s()
@@ -182,7 +184,7 @@ class Server:
             last = now
             if quiet >= 3:
                 break
-        self.cpu += last - first
+        self.cpu = last - (self.began or 0.0)
         self.peak = max(self.peak, self.rss_mb())
 
     def address(self, question: str, **asked: Any) -> str:
