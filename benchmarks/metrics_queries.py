@@ -59,7 +59,9 @@ QUERIES: tuple[Query, ...] = (
     Query("quantile, 24 h", "quantile by (region) (0.95, node_hwmon_temp_celsius)", DAY, 60),
     Query("quantile over time, 24 h", "quantile_over_time(0.95, node_load1[1h])", DAY, 300),
     Query("max over a day", "max by (instance) (max_over_time(node_load1[24h]))"),
-    Query("means by the hour, 24 h", "avg by (instance) (avg_over_time(node_cpu_seconds_total[1h]))", DAY, HOUR),
+    Query(
+        "means by the hour, 24 h", "avg by (instance) (avg_over_time(node_cpu_seconds_total[1h]))", DAY, HOUR
+    ),
     Query(
         "join, one to one, 24 h",
         "node_memory_MemAvailable_bytes / on (instance) node_memory_MemTotal_bytes",
