@@ -63,8 +63,8 @@ class Settings:
 
     retention_s: float = 15 * 86_400
     retention_bytes: int = 0
-    seal_events: int = 20_000
-    seal_bytes: int = 8 << 20
+    seal_events: int = 65_536
+    seal_bytes: int = 24 << 20
     seal_age_s: float = 1800
     cache_bytes: int = 64 << 20
     segment_bytes: int = 2 << 20  # read whole at a start
