@@ -19,8 +19,9 @@ APT_TEST := chromium fonts-dejavu-core prometheus mariadb-server keystone busybo
   ceph-grafana-dashboards dnsmasq-base knot rsyslog rsyslog-elasticsearch openssl $(NODE) redis-server redis-tools \
   nova-api nova-conductor nova-scheduler nova-compute glance-api neutron-server placement-api \
   nfs-ganesha nfs-ganesha-vfs libnfs13 libnfs-utils libnfs-dev nftables \
+  rabbitmq-server uwsgi-plugin-python3 cinder-api cinder-scheduler cinder-volume python3-cloudkitty munge \
   slurm-wlm fastp megahit prodigal hmmer infernal samtools bwa openvswitch-switch ovn-central ovn-host ethtool iputils-ping
-PEERS := openstack logs elastalert science
+PEERS := openstack logs elastalert science extrap
 ELASTICDUMP := 6.125.1
 
 .PHONY: help setup run test test-all lint format bench peers clean
@@ -51,7 +52,7 @@ endef
 	@[ -x $(PY) ] || python3 -m venv .venv
 	@echo "installing Python packages"
 	@.venv/bin/pip install -q --disable-pip-version-check -c constraints.txt -U 'setuptools>=75' wheel Cython 2>&1 | { grep -v '^WARNING: Location' || true; }
-	@.venv/bin/pip install -q --disable-pip-version-check --no-build-isolation -c constraints.txt -e '.[server,dev]' 2>&1 | { grep -v '^WARNING: Location' || true; }
+	@.venv/bin/pip install -q --disable-pip-version-check --no-build-isolation -c constraints.txt -e '.[server,dev,pipelines,client]' 2>&1 | { grep -v '^WARNING: Location' || true; }
 	@.venv/bin/weatherglass --version >/dev/null
 	@touch $@
 
