@@ -49,7 +49,9 @@ def test_the_metrics_answer_anyone_when_told_so(serving):
     answer = http.get("/prometheus/api/v1/query", params={"query": "1+1", "time": "0"})
     assert answer.json()["data"] == {"resultType": "scalar", "result": [0, "2"]}
     assert http.get("/api/v1/logs/search").status_code == 503
-    assert "weatherglass_metrics_series 0" in http.get("/-/metrics").text  # rooms that are absent are passed over
+    assert (
+        "weatherglass_metrics_series 0" in http.get("/-/metrics").text
+    )  # rooms that are absent are passed over
 
 
 def test_the_metrics_ask_for_a_token_otherwise(serving):
