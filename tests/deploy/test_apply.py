@@ -289,8 +289,9 @@ def test_the_reconciler_heals_what_nobody_asked_for(up: House, monkeypatch: pyte
     until(lambda: answers(up.api) and up.deploy.runs()[0].state == "done")
     assert up.deploy.runs()[0].kind == "heal"
     page = up.root / "state/services" / WEB / "files/srv/page.txt"
-    page.write_text("mine")
+    # Paused before the page is changed: a look at the same moment would heal it rightly.
     up.deploy.pause("ada", "looking")
+    page.write_text("mine")
     monkeypatch.setattr(keeper, "LOOK_EVERY_NS", 0)
     time.sleep(0.4)
     assert page.read_text() == "mine"
