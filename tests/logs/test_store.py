@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -383,6 +384,7 @@ def test_writers_searchers_and_the_sealer_do_not_miss_each_other(open_logs: OPEN
             texts = [f"{writer} {number} {part}" for part in range(3)]
             logs.write_raw("site", [raw(text, T0 + number) for text in texts])
             acknowledged.extend(texts)
+            time.sleep(0.005)  # or all is written before the sealer came by twice
 
     def seal() -> None:
         while not done.wait(0.01):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,15 +19,16 @@ from weatherglass.logs.trends import Anatomy, Trend, anatomy_at, trends_of
 MAX_PAGE = 10_000
 
 
-class Reader:
+class Reader(ABC):
     """Answers from views. Any thread may ask."""
 
+    @abstractmethod
     def view(self, tenant: str) -> View:
         """What the tenant's store holds now."""
-        raise NotImplementedError
 
+    @abstractmethod
     def now_ns(self) -> int:
-        raise NotImplementedError
+        """What time it is for what is asked."""
 
     # --- for the wire ------------------------------------------------------------------------------------
 

@@ -124,15 +124,6 @@ class Denied(str):
 DENIED = Denied("denied")
 
 
-@dataclass(frozen=True, slots=True)
-class Effect:
-    """What a client's id comes to on the file system: its id there, the part it sees, whether it may write."""
-
-    id: int
-    root: str
-    read_only: bool
-
-
 def expected(share: Share, kind: str, client_id: int) -> int | Denied:
     """The fs id that the policy gives a client's id (`kind`: uid or gid) of this share."""
     squash = share.uid if kind == "uid" else share.gid
